@@ -278,11 +278,7 @@ class InMemoryAudit:
         self.memory.event_parts[:] = [part for part in self.memory.event_parts if part.session_id in staying]
         for name in self.memory.logins.keys() - staying.keys():
             del self.memory.logins[name]
-        tried = {number for tallies in self.memory.logins.values() for number in tallies}
-        for number in self.memory.credentials.keys() - tried:
-            del self.memory.credentials[number]
-        for unused in self.memory.passwords.keys() - {each.password_hash for each in self.memory.credentials.values()}:
-            del self.memory.passwords[unused]
+        self.memory.delete_unused_credentials()
         for name in self.memory.found_by.keys() - staying.keys():
             del self.memory.found_by[name]
         for address, known in self.memory.addresses.items():

@@ -26,7 +26,15 @@ from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts, SourceBuild
 from snapshots.domain.facts.validation import LARGEST_ASN
-from snapshots.domain.session.logins import OTHERS, Credentials, StoredLogin, Tally, bounded, credentials_in
+from snapshots.domain.session.logins import (
+    MOST_CREDENTIALS,
+    OTHERS,
+    Credentials,
+    StoredLogin,
+    Tally,
+    bounded,
+    credentials_in,
+)
 from snapshots.domain.session.session import EventKind, SessionEvent
 from snapshots.domain.session.session_totals import NewSession
 from snapshots.domain.session.summary import SessionSummary
@@ -121,6 +129,8 @@ class InMemorySessions:
             tallies[each.number] = tallies.get(each.number, Tally(0, 0)).plus(Tally(*counts))
         if tallies:
             self.memory.logins[summary.session_id] = bounded(tallies)
+            if len(tallies) > MOST_CREDENTIALS:
+                self.memory.delete_unused_credentials()
 
     def logins_of(self, names: Collection[str]) -> Mapping[str, Sequence[StoredLogin]]:
         return {

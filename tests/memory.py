@@ -80,6 +80,14 @@ class Memory:
         """Names of networks by their numbers."""
         return {number: name.text for number, name in self.names.items()}
 
+    def delete_unused_credentials(self) -> None:
+        """Delete credentials that no session has tried, and passwords of none of the credentials."""
+        tried = {number for tallies in self.logins.values() for number in tallies}
+        for number in self.credentials.keys() - tried:
+            del self.credentials[number]
+        for unused in self.passwords.keys() - {each.password_hash for each in self.credentials.values()}:
+            del self.passwords[unused]
+
 
 def is_within(ranges: Sequence[KeyRange], key: str) -> bool:
     """Whether a key lies in one of several ranges."""

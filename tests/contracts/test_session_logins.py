@@ -121,6 +121,17 @@ def test_a_session_with_too_many_credentials_counts_the_rest_together(database: 
     assert [(each.username, each.password_hash) for each in found if each.is_others] == [(None, None)]
 
 
+def test_texts_of_credentials_beyond_the_bound_are_deleted(database: Database) -> None:
+    """Another session that tries them begins without a text."""
+    tried = {str(mark): attempt(mark, "root", str(mark), kept=True) for mark in range(MOST_CREDENTIALS + 2)}
+    save(database, "s", tried.values())
+    moved = tried.keys() - {each.password for each in logins(database, "s")}
+
+    save(database, "t", [attempt(mark, "root", text) for mark, text in enumerate(sorted(moved))])
+
+    assert [each.password for each in logins(database, "t")] == [None, None]
+
+
 def test_texts_of_passwords_are_stored_once_wanted(database: Database) -> None:
     """Also those of attempts that were counted without their text before."""
     save(database, "s", [attempt(1, "root", "1234"), attempt(2, "root", "0000")])

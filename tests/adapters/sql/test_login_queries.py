@@ -7,17 +7,17 @@ from hashlib import sha256
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, event
+from sqlalchemy import delete, event, select
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
-from snapshots.adapters.sql.schema.tables import session_logins
+from snapshots.adapters.sql.schema.tables import credentials, passwords, session_logins
 from snapshots.app.errors import InvalidQuery
 from snapshots.app.queries.action import Action
 from snapshots.app.queries.paging import every_line
 from snapshots.app.queries.session_queries import Dimension, SessionFilter, TimeBucket
 from snapshots.domain.session.behaviour import login
-from snapshots.domain.session.logins import MOST_CREDENTIALS
+from snapshots.domain.session.logins import MOST_CREDENTIALS, credentials_number
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.snapshot.gap import Gap
 from tests.fakes import FixedClock
@@ -181,6 +181,25 @@ def test_attempts_beyond_the_bound_of_a_session_are_counted_as_missing(
 
     assert group.attempts == MOST_CREDENTIALS
     assert queries.attempts_without_credentials(SessionFilter()) == 3
+
+
+def test_credentials_beyond_the_bound_are_stored_only_if_another_session_has_them(
+    database: SqlDatabase, queries: SqlSessionQueries
+) -> None:
+    """Nor the texts of their passwords; a password that is also tried with a stored user name stays."""
+    many = sorted(
+        (str(n) for n in range(MOST_CREDENTIALS + 3)), key=lambda text: credentials_number("root", hashed(text))
+    )
+    shared, renamed, alone = many[MOST_CREDENTIALS:]
+    tried = [("root", text, False) for text in many]
+    put(database, [(OTHER, [("root", shared, False), ("pi", renamed, False)]), (HOME, tried)], kept=True)
+
+    with database.reading() as connection:
+        pairs = {tuple(row) for row in connection.execute(select(credentials.c.username, credentials.c.password_hash))}
+        texts = set(connection.execute(select(passwords.c.password)).scalars())
+    assert pairs == {("root", hashed(text)) for text in many[: MOST_CREDENTIALS + 1]} | {("pi", hashed(renamed))}
+    assert texts == {*many} - {alone}
+    assert hashed(alone) not in queries.stored_values(PASSWORD, limit=2 * MOST_CREDENTIALS)
 
 
 def test_sessions_that_uploaded_a_file_are_found(database: SqlDatabase, queries: SqlSessionQueries) -> None:

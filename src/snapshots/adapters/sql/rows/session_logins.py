@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from sqlalchemy import Connection, Table, delete, func, select, true, tuple_
+from sqlalchemy import Column, Connection, Table, delete, func, select, true, tuple_
 
 from snapshots.adapters.sql.connection.dialects.statements import insert, select_texts
 from snapshots.adapters.sql.connection.staging import fill_staging, pack_rows, staging_table_for
@@ -81,7 +81,11 @@ class SqlSessionLogins:
             self._connection.execute(statement.on_conflict_do_nothing())
 
     def _bound(self, names: Collection[str]) -> None:
-        """Move the attempts of all but the smallest MOST_CREDENTIALS numbers of each session to OTHERS."""
+        """
+        Move the attempts of all but the smallest MOST_CREDENTIALS numbers of each session to OTHERS.
+
+        Of the moved credentials, those that no other session has tried are deleted.
+        """
         if not names:
             return
         own = (LOGINS.session_id.in_(select_texts(self._connection, names)), LOGINS.credentials_number != OTHERS)
@@ -96,6 +100,10 @@ class SqlSessionLogins:
         sums = (func.sum(ranked.c.attempts), func.sum(ranked.c.successes))
         others = select(ranked.c.session_id, func.min(OTHERS), *sums).where(left_out).group_by(ranked.c.session_id)
         rows = [tuple(row) for row in self._connection.execute(others.order_by(ranked.c.session_id))]
+        stage = STAGING[credentials]
+        fill_staging(self._connection, stage)
+        moved = credentials.c.credentials_number.in_(select(ranked.c.credentials_number).where(left_out))
+        self._connection.execute(stage.insert().from_select(stage.columns.keys(), select(credentials).where(moved)))
         key = tuple_(LOGINS.session_id, LOGINS.credentials_number)
         self._connection.execute(
             delete(session_logins).where(
@@ -103,14 +111,18 @@ class SqlSessionLogins:
             )
         )
         self._insert(session_logins, [(name, int(other), int(all_), int(won)) for name, other, all_, won in rows])
+        self._delete_unused(stage.c.credentials_number, stage.c.password_hash)
 
     def delete_unused(self) -> None:
         """Delete credentials that no session has tried, and passwords of none of the credentials."""
-        number, password_hash = credentials.c.credentials_number, passwords.c.password_hash
-        untried = select(number).except_(select(LOGINS.credentials_number))
-        self._connection.execute(delete(credentials).where(number.in_(untried)))
-        unused = select(password_hash).except_(select(credentials.c.password_hash))
-        self._connection.execute(delete(passwords).where(password_hash.in_(unused)))
+        self._delete_unused(credentials.c.credentials_number, passwords.c.password_hash)
+
+    def _delete_unused(self, numbers: Column[int], hashes: Column[str]) -> None:
+        """Delete those among some credentials that no session has tried, and passwords of none of the credentials."""
+        untried = select(numbers).except_(select(LOGINS.credentials_number))
+        self._connection.execute(delete(credentials).where(credentials.c.credentials_number.in_(untried)))
+        unused = select(hashes).except_(select(credentials.c.password_hash))
+        self._connection.execute(delete(passwords).where(passwords.c.password_hash.in_(unused)))
 
     def of(self, names: Collection[str]) -> Mapping[str, Sequence[StoredLogin]]:
         """Return the login attempts of sessions, the most frequent credentials first."""
