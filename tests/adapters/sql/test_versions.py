@@ -1,6 +1,7 @@
 """Migrations in both directions, with rows in the tables."""
 
 import json
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -209,6 +210,34 @@ def test_passwords_that_an_earlier_version_kept_are_copied(database: SqlDatabase
         "b": None,
         "c": None,
     }
+
+
+def test_copying_passwords_takes_memory_for_few_sessions_at_a_time(database: SqlDatabase) -> None:
+    """The behavior of all sessions may be larger than memory; every text is copied."""
+    sessions = []
+    for n in range(1_200):
+        traits = login("root", str(n), succeeded=False, kept=str(n))
+        event = SessionEvent(1, NOON, EventKind.LOGIN, HOME, traits=traits)
+        sessions.append(SessionAggregate.of(f"s{n}", [event]).summary().judged(Gap.NOTHING_KNOWN))
+    database.migrate()
+    with database.transaction() as stores:
+        stores.inventory.register_addresses([s.sighting for s in sessions if s.sighting], registered_at=NOON)
+        stores.sessions.save(sessions, run="run", saved_at=NOON)
+    padding = "x" * 20_000
+    long = func.replace(session_summaries.c.behaviour, '"credentials"', f'"padding": "{padding}", "credentials"')
+    with database.engine.begin() as connection:
+        connection.execute(update(session_summaries).values(behaviour=long))
+    database.migrate(BEFORE_LOGIN_ATTEMPTS)
+
+    tracemalloc.start()
+    database.migrate()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < len(sessions) * len(padding) * 0.75
+    with database.transaction() as stores:
+        found = stores.sessions.logins_of([session.session_id for session in sessions])
+    assert {name: tally.password for name, (tally,) in found.items()} == {f"s{n}": str(n) for n in range(1_200)}
 
 
 def test_records_of_runs_survive_the_renaming_of_their_columns(database: SqlDatabase) -> None:

@@ -18,6 +18,9 @@ depends_on = None
 
 PAGE = 5_000
 
+BEHAVIOR_PAGE = 200
+"""Sessions whose behavior is in memory at a time: a text may be long."""
+
 NAME = sa.String(length=64).with_variant(postgresql.VARCHAR(64, collation="C"), "postgresql")
 """The type of keys."""
 
@@ -123,16 +126,33 @@ def _insert_first_attempts(logins: sa.Table, known: sa.Table) -> None:
 def _insert_passwords(passwords: sa.Table) -> None:
     """Copy the texts of passwords that --keep-passwords stored in the behavior of sessions."""
     has_text = SESSIONS.behaviour.like('%"credentials"%') & SESSIONS.behaviour.not_like('%, null]"%')
-    query = (
-        sa.select(SESSIONS.password_hash, sa.func.min(SESSIONS.behaviour))
+    sessions = (
+        sa.select(SESSIONS.password_hash, sa.func.min(SESSIONS.session_id))
         .where(_is_counted(), SESSIONS.password_hash.is_not(None), has_text)
         .group_by(SESSIONS.password_hash)
     )
-    for page in _pages(op.get_bind().execute(query).all()):
+    kept = op.create_table(
+        "stage_kept_passwords",
+        sa.Column("password_hash", sa.Text, primary_key=True),
+        sa.Column("session_id", sa.Text, nullable=False),
+        prefixes=["TEMPORARY"],
+    )
+    connection = op.get_bind()
+    connection.execute(kept.insert().from_select(kept.columns.keys(), sessions))
+    query = (
+        sa.select(kept.c.password_hash, SESSIONS.behaviour)
+        .where(SESSIONS.session_id == kept.c.session_id)
+        .order_by(kept.c.password_hash)
+        .limit(BEHAVIOR_PAGE)
+    )
+    after = ""
+    while page := connection.execute(query.where(kept.c.password_hash > after)).all():
+        after = page[-1].password_hash
         texts = {password_hash: _password_in(behaviour) for password_hash, behaviour in page}
         rows = [{"password_hash": key, "password": text} for key, text in texts.items() if text is not None]
         if rows:
-            op.get_bind().execute(passwords.insert(), rows)
+            connection.execute(passwords.insert(), rows)
+    op.drop_table(kept.name)
 
 
 def _password_in(behaviour: str) -> str | None:
