@@ -63,3 +63,10 @@ def test_options_are_listed_under_headings() -> None:
     filters = help_text.partition("Filters:")[2].partition("Output:")[0]
     assert "--hassh" in filters
     assert "--db" not in filters
+
+
+def test_the_action_login_is_described_as_a_successful_one() -> None:
+    """A failed login attempt is not among the actions."""
+    help_text = cli.commands["query"].get_help(click.Context(cli.commands["query"], help_option_names=HELP_NAMES))
+
+    assert "did one of these: login (successful), command, download" in " ".join(help_text.split())

@@ -59,6 +59,9 @@ OPTIONS = tuple(key for key in FOUND_BY if key not in METHODS_OF_FACTS.values())
 
 ACTIONS = [each.value for each in Action]
 
+MEANINGS = {Action.LOGIN: "login (successful)"}
+"""How the help names an action whose name could mean more."""
+
 
 class Actions(click.ParamType[tuple[Action, ...]]):
     """One or more actions, separated by commas."""
@@ -102,7 +105,10 @@ def _time_options() -> Iterable[Callable[[Decorated], Decorated]]:
 
 def _did_options() -> Iterable[Callable[[Decorated], Decorated]]:
     for name, help_text in (
-        ("--did", f"Only sessions that did one of these: {', '.join(ACTIONS)}."),
+        (
+            "--did",
+            f"Only sessions that did one of these: {', '.join(MEANINGS.get(each, each.value) for each in Action)}.",
+        ),
         ("--not-did", "Only sessions that did none of these. Every filter has such an inverse: --not-country CN."),
     ):
         yield option(
