@@ -5,20 +5,25 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from snapshots.adapters.cowrie.files.file_state import SECOND, FileStates
 from snapshots.adapters.cowrie.files.log_file import LogContent
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
+from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.errors import LogUnreadable
 from snapshots.app.load.batch import BatchSize
 from snapshots.app.load.remote_source import BlockReader, ReaderEnded, RemoteSource
-from snapshots.app.ports.log_source import LineOptions
+from snapshots.app.ports.log_source import Layout, LineOptions
 from snapshots.composition.log_reader_process import ReaderSettings
 from snapshots.composition.log_readers import WORTH_A_PROCESS, LogReaderProcess, LogReaders
+from tests.journeys.conftest import Run
 from tests.mangle import LOGS
 from tests.waiting import wait_until
 
@@ -106,6 +111,33 @@ def test_large_logs_are_read_by_another_process_on_several_cores(
         kinds = [isinstance(source, RemoteSource) for source in sources]
 
     assert kinds == [is_remote, False]
+
+
+def test_large_logs_that_are_unchanged_are_not_opened_again(
+    log: Path, run: Run, migrated_sqlite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that reads them sends their states to the one that stores them."""
+    monkeypatch.setattr("snapshots.composition.load_wiring.usable_cores", lambda: 2)
+    yesterday = time.time_ns() - 24 * 3600 * SECOND | 1
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    lines = log.read_bytes().splitlines(keepends=True)
+    for n in range(3):
+        file = folder / f"cowrie.json.{n}"
+        file.write_bytes(b"".join(lines[n::3]))
+        os.utime(file, ns=(yesterday, yesterday))
+    wait_until(lambda: all(FileStates(Layout.AUTO, time.time_ns()).of(file.stat()) for file in folder.iterdir()))
+
+    def not_known(states: Collection[str]) -> set[str]:
+        with closing(SqlDatabase(migrated_sqlite)) as database, database.view() as stores:
+            return set(states) - stores.bookmarks.marks_of(states).keys()
+
+    assert run("load", folder)[0] == 0
+
+    now = FileStates(Layout.AUTO, time.time_ns())
+    assert not_known([now.of(file.stat()) for file in folder.iterdir()]) == set()
+    monkeypatch.setattr(LogContent, "_open", pytest.fail)
+    assert run("load", folder)[:2] == (0, "Nothing new in 3 sources. All events are already stored.\n")
 
 
 def test_small_logs_are_read_here() -> None:

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import IO, NamedTuple
 
+from snapshots.adapters.cowrie.files.file_state import FileStates
 from snapshots.adapters.cowrie.files.log_file import LogContent
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.app.errors import LogUnreadable
@@ -26,10 +27,18 @@ BLOCK, END, UNREADABLE = b"B", b"E", b"U"
 
 
 class ReaderSettings(NamedTuple):
-    """How contents are read; the first message that the process receives."""
+    """
+    How contents are read; the first message that the process receives.
+
+    Attributes:
+        options: How their lines are decoded.
+        size: Limits of a block.
+        states: Returns the states of files; None for no state.
+    """
 
     options: LineOptions
     size: BatchSize
+    states: FileStates | None = None
 
 
 class ReadRequest(NamedTuple):
@@ -57,7 +66,7 @@ def main() -> None:
     Thread(target=_receive, args=(requests, waiting), daemon=True).start()
     while True:
         request = waiting.get()
-        content = LogContent(request.path, decoder)
+        content = LogContent(request.path, decoder, states=settings.states)
         try:
             content.resume(request.marks)
             for block in reader.blocks_of(content):

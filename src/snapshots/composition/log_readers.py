@@ -116,7 +116,7 @@ class LogReaders:
         if self._cores == 1 or not is_large or files[0].options.keeps_lines:
             yield sources
             return
-        reader = LogReaderProcess(ReaderSettings(files[0].options, self._size), self._warn)
+        reader = LogReaderProcess(ReaderSettings(files[0].options, self._size, files[0].states), self._warn)
         remote = {id(file): RemoteSource(file, reader) for file in files}
         try:
             yield [remote.get(id(source), source) for source in sources]

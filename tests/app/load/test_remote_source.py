@@ -219,7 +219,22 @@ def test_a_remote_content_shows_what_the_local_one_does() -> None:
 
     assert (remote.name, remote.head, remote.size) == (local.name, local.head, local.size)
     assert (remote.modified_at, remote.hint, remote.is_named) == (NOON, "a hint", True)
-    assert (remote.mark(), remote.progress()) == (local.mark(), 0)
+    assert (remote.mark(), remote.progress(), remote.state) == (local.mark(), 0, local.state)
+
+
+def test_a_file_that_another_process_read_is_known_by_its_state() -> None:
+    """Only the process that opens the file knows the state; it comes with the blocks."""
+
+    class Opening(ReaderHere):
+        def request(self, source: LogSource, marks: Sequence[Mark]) -> None:
+            super().request(ListSource(source.name, lines, state="opened"), marks)
+
+    lines = [LogEvent("s", record_of(event)) for event in made(8)]
+    database = InMemoryDatabase()
+
+    load(database, ListSource("log", lines), reader=Opening(SMALL))
+
+    assert database.memory.marks["opened"] == {Mark(8, "log")}
 
 
 def test_fingerprints_of_a_batch_are_made_when_asked_for() -> None:

@@ -21,6 +21,7 @@ class ReadBlock(NamedTuple):
         events: Number of events.
         mark: The bookmark after the last line.
         progress: The progress after the last line.
+        state: The state of the file as it was opened.
     """
 
     sessions: Sequence[ReadSession]
@@ -29,18 +30,19 @@ class ReadBlock(NamedTuple):
     events: int
     mark: Mark
     progress: int
+    state: str
 
     def pack(self) -> bytes:
         """Return the block as bytes for `unpack`."""
         sessions = [(name, totals and tuple(totals), packed) for name, totals, packed in self.sessions]
         bad_lines = [_packed(line) for line in self.bad_lines]
         end = _packed(self.end) if self.end is not None else None
-        return marshal.dumps((sessions, bad_lines, end, self.events, astuple(self.mark), self.progress))
+        return marshal.dumps((sessions, bad_lines, end, self.events, astuple(self.mark), self.progress, self.state))
 
     @classmethod
     def unpack(cls, data: bytes) -> "ReadBlock":
         """Return the block that a process of this program packed."""
-        sessions, bad_lines, end, events, mark, progress = marshal.loads(data)  # noqa: S302 - as stated above
+        sessions, bad_lines, end, events, mark, progress, state = marshal.loads(data)  # noqa: S302 - as stated above
         return cls(
             [
                 ReadSession(logged_id, totals and SessionTotals(*totals), packed)
@@ -51,6 +53,7 @@ class ReadBlock(NamedTuple):
             events,
             Mark(*mark),
             progress,
+            state,
         )
 
 

@@ -59,8 +59,8 @@ class RemoteSource:
 
     @property
     def state(self) -> str:
-        """Return the hash of the state of the file."""
-        return self._local.state
+        """Return the hash of the state of the file as it was opened by the process that read its end."""
+        return self._local.state if self._is_local or self._block is None else self._block.state
 
     @property
     def size(self) -> int | None:
@@ -166,4 +166,4 @@ def _block(
         for logged_id, records in pending.items()
     ]
     events = sum(map(len, pending.values()))
-    return ReadBlock(sessions, bad_lines, end, events, source.mark(), source.progress())
+    return ReadBlock(sessions, bad_lines, end, events, source.mark(), source.progress(), source.state)

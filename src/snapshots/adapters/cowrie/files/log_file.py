@@ -88,6 +88,11 @@ class LogContent:
         """Return how its lines are decoded."""
         return self._decoder.options
 
+    @property
+    def states(self) -> FileStates | None:
+        """Return what returns the states of files; None for no state."""
+        return self._states
+
     def rename(self, path: Path) -> None:
         """Change the path after the file was renamed."""
         self._path = str(path)
