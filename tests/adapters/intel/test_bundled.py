@@ -1,6 +1,7 @@
 """Sources of facts."""
 
 import gzip
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -281,3 +282,34 @@ def test_a_large_file_that_changes_in_use_is_an_error(tmp_path: Path, monkeypatc
     path.unlink()
     with pytest.raises(SourceUnreadable):
         source.look_up([GOOGLE])
+
+
+def test_a_large_file_that_changes_only_in_its_time_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been overwritten in the same size."""
+    monkeypatch.setattr("snapshots.adapters.intel.mmdb.LARGEST_IN_MEMORY", 0)
+    path = mmdb(tmp_path / "a.mmdb", {"8.8.8.0/24": {"asn": 64500}})
+    source = open_mmdb(path)
+
+    os.utime(path, (0, 0))
+
+    with pytest.raises(SourceUnreadable, match="was changed while it was in use"):
+        source.look_up([GOOGLE])
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_a_large_file_that_is_replaced_or_deleted_in_use_is_read_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_replaced: bool
+) -> None:
+    """Programs that renew tables rename a new file over the old one, which stays whole for whom opened it."""
+    monkeypatch.setattr("snapshots.adapters.intel.mmdb.LARGEST_IN_MEMORY", 0)
+    path = mmdb(tmp_path / "a.mmdb", {"8.8.8.0/24": {"asn": 64500}})
+    source = open_mmdb(path)
+
+    if is_replaced:
+        mmdb(tmp_path / "new.mmdb", {"8.8.8.0/24": {"asn": 64501}}).replace(path)
+    else:
+        path.unlink()
+
+    assert source.look_up([GOOGLE])[GOOGLE].asn == 64500

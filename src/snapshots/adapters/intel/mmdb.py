@@ -1,11 +1,11 @@
 """Read facts from MaxMind DB files of any provider."""
 
+import os
 import re
 import struct
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from io import SEEK_END, BytesIO
 from itertools import islice
 from pathlib import Path
@@ -71,7 +71,7 @@ class MmdbSource:
     Args:
         build: The build that the file contains.
         reader: The opened file.
-        is_unchanged: Whether the file is still the one that was opened; a file that is read while in use may change.
+        is_unchanged: Whether the opened file was not overwritten; one that is read while in use may be.
     """
 
     unused: Mapping[str, int] = MappingProxyType({})
@@ -155,8 +155,8 @@ def open_mmdb(path: Path, *, built_at: datetime | None = None, in_memory: bool =
     packed = packed_mmdb(path) if is_packed(path) else None
     try:
         is_held = in_memory or packed is not None or path.stat().st_size <= LARGEST_IN_MEMORY
-        is_unchanged = partial(_is_state_of, path, _state_of(path)) if not is_held else lambda: True
         reader = _reader_of(path, packed, in_memory=is_held)
+        is_unchanged = reader.is_unchanged if isinstance(reader, _FileReader) else lambda: True
         metadata = reader.metadata()
         name = re.sub(r"[^a-z0-9.]+", "-", metadata.database_type.lower()).strip("-") or path.stem
         build = SourceBuild(
@@ -185,27 +185,30 @@ def _reader_of(path: Path, packed: bytes | None, *, in_memory: bool) -> maxmindd
     """
     if packed is not None:
         return maxminddb.open_database(BytesIO(packed), maxminddb.MODE_FD)
-    return _ClosingReader(path, maxminddb.MODE_MEMORY if in_memory else maxminddb.MODE_FILE)
+    return Reader(path, maxminddb.MODE_MEMORY) if in_memory else _FileReader(path)
 
 
-class _ClosingReader(Reader):
-    """Closes its file when it is no longer used: several sources may share it."""
+class _FileReader(Reader):
+    """Reads from the file, and closes it when it is no longer used: several sources may share it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, maxminddb.MODE_FILE)
+        self._state = self._state_now()
+
+    def is_unchanged(self) -> bool:
+        """Whether the opened file was not overwritten; another one may have its name, or it may be deleted."""
+        try:
+            return self._state_now() == self._state
+        except OSError:
+            return False
+
+    def _state_now(self) -> tuple[int, int]:
+        status = os.fstat(self._buffer._handle.fileno())  # type: ignore[union-attr]  # noqa: SLF001 - no method has it
+        return status.st_size, status.st_mtime_ns
 
     def __del__(self) -> None:
         with suppress(AttributeError):  # the file could not be opened
             self.close()
-
-
-def _state_of(path: Path) -> tuple[int, int, int]:
-    status = path.stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _is_state_of(path: Path, state: tuple[int, int, int]) -> bool:
-    try:
-        return _state_of(path) == state
-    except OSError:
-        return False
 
 
 def _built_at(path: Path, epoch: int) -> datetime:
