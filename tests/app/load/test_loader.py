@@ -135,6 +135,30 @@ def test_a_file_read_to_its_end_is_known_by_its_state() -> None:
     assert loader(database).loaded([str(n) for n in range(8)]) == {"1", "2"}
 
 
+@pytest.mark.parametrize(
+    ("written", "is_known"),
+    [(timedelta(0), False), (STILL_WRITTEN - timedelta(seconds=1), False), (STILL_WRITTEN, True)],
+)
+def test_a_file_that_may_still_be_written_has_no_state(written: timedelta, *, is_known: bool) -> None:
+    """It would have another one at each load, and none of them again."""
+    database = InMemoryDatabase()
+
+    load(database, ListSource("log", [logged("s", 1)], state="1", modified_at=NOON - written))
+
+    assert loader(database).loaded(["1"]) == ({"1"} if is_known else set())
+
+
+def test_a_file_has_a_state_once_it_is_no_longer_written() -> None:
+    """The first load after that stores it, without reading a line."""
+    database = InMemoryDatabase()
+    load(database, ListSource("log", [logged("s", 1)], state="1", modified_at=NOON))
+
+    report = load(database, ListSource("log", [logged("s", 1)], state="1", modified_at=NOON - STILL_WRITTEN))
+
+    assert (report.unchanged, report.lines) == (1, 0)
+    assert loader(database).loaded(["1"]) == {"1"}
+
+
 def test_a_content_loaded_under_another_state_is_known_by_the_new_one_too() -> None:
     """Such as a file that was renamed or copied."""
     database = InMemoryDatabase()

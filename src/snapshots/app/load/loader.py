@@ -28,7 +28,7 @@ from snapshots.app.retry import ignore, retry
 from snapshots.domain.session.session import SessionAggregate
 
 STILL_WRITTEN = timedelta(hours=1)
-"""A file modified within this time may still be written: its incomplete end is read again later."""
+"""A file modified within this time may still be written: it gets no state, and its incomplete end is read again."""
 
 READ_AHEAD = 16
 """Contents that are requested from another process before they are needed; small ones fit into its pipe."""
@@ -236,14 +236,18 @@ class BulkLoader:
     def _end_of(
         self, source: Content, last: LogEvent | BadLine | ReadBlock | None, batch: Batch, observer: LoadObserver
     ) -> None:
-        """Report damage, which is always the last item; otherwise add the state of the file, unless it may go on."""
+        """
+        Report damage, which is always the last item; otherwise add the state of the file, unless it may go on.
+
+        A log that is still written would leave a state behind at each load, and have none of them again.
+        """
         if isinstance(last, BadLine) and last.reason in OF_FILES:
             observer.source_damaged(source.name, last.payload.decode("utf-8", "replace"))
-        elif not isinstance(last, BadLine) or last.reason not in UNFINISHED:
+        elif not (isinstance(last, BadLine) and last.reason in UNFINISHED) and not self._may_grow(source):
             batch.set_state(source)
 
     def _may_grow(self, source: Content) -> bool:
-        """Whether a content was modified so recently that its last line may still be written."""
+        """Whether a content was modified so recently that it may still be written."""
         return source.modified_at is not None and abs(self._runtime.now() - source.modified_at) < STILL_WRITTEN
 
     def store(self, run: str, sessions: Iterable[SessionAggregate], observer: LoadObserver) -> Iterable[LoadReport]:
