@@ -158,7 +158,8 @@ def test_attempts_whose_credentials_are_not_stored_are_counted(
 def test_what_was_done_has_every_login_attempt(database: SqlDatabase, queries: SqlSessionQueries) -> None:
     """On whichever page a session is; one query reads those of a page."""
     tried: list[Attempt] = [("root", "1234", False), ("root", "1234", False), ("pi", "word", True)]
-    put(database, [(HOME, tried), (OTHER, []), (HOME, [("a", "", False)])])
+    one: list[Attempt] = [("a", "", False)]
+    put(database, [(HOME, tried), (OTHER, []), (HOME, one)])
     statements = list[str]()
     event.listen(database.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
 
@@ -175,7 +176,8 @@ def test_attempts_beyond_the_bound_of_a_session_are_counted_as_missing(
     database: SqlDatabase, queries: SqlSessionQueries
 ) -> None:
     """They are in none of the groups."""
-    put(database, [(HOME, [("root", str(n), False) for n in range(MOST_CREDENTIALS + 3)])])
+    many: list[Attempt] = [("root", str(n), False) for n in range(MOST_CREDENTIALS + 3)]
+    put(database, [(HOME, many)])
 
     (group,) = queries.groups(SessionFilter(), [USER], top=9)
 
