@@ -193,8 +193,9 @@ def test_credentials_beyond_the_bound_are_stored_only_if_another_session_has_the
         (str(n) for n in range(MOST_CREDENTIALS + 3)), key=lambda text: credentials_number("root", hashed(text))
     )
     shared, renamed, alone = many[MOST_CREDENTIALS:]
-    tried = [("root", text, False) for text in many]
-    put(database, [(OTHER, [("root", shared, False), ("pi", renamed, False)]), (HOME, tried)], kept=True)
+    tried: list[Attempt] = [("root", text, False) for text in many]
+    other: list[Attempt] = [("root", shared, False), ("pi", renamed, False)]
+    put(database, [(OTHER, other), (HOME, tried)], kept=True)
 
     with database.reading() as connection:
         pairs = {tuple(row) for row in connection.execute(select(credentials.c.username, credentials.c.password_hash))}
