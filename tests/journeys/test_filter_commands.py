@@ -182,3 +182,15 @@ def test_drift_compares_the_selected_sessions(loaded: Run) -> None:
     assert (code, "nearest: root" in err) == (2, True)
     code, _, err = loaded("report", "--user", "rot")
     assert (code, "nearest: root" in err) == (2, True)
+
+
+def test_the_source_of_a_type_by_network_is_shown_with_the_facts_of_an_address(loaded: Run) -> None:
+    """No observation of the address states it, so it would seem to come from nowhere."""
+    rows = json.loads(loaded("query", "--format", "json", "--limit", "100")[1])["rows"]
+    for by in ("network", "address"):
+        row = next(row for row in rows if row["type_by"] == by)
+        document = json.loads(loaded("facts", "show", row["source_ip"], "--format", "json")[1])
+        out = loaded("facts", "show", row["source_ip"])[1]
+
+        assert (document["ip_type"], document["type_by"]) == (row["ip_type"], by)
+        assert (f"type by network (network-types): AS{row['asn']} {row['ip_type']}" in out) == (by == "network")

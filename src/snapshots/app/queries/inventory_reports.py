@@ -108,6 +108,12 @@ class KnownAddress:
     history: Sequence[IpObservation]
     retracted: frozenset[tuple[str, datetime]]
 
+    @property
+    def has_type_of_network(self) -> bool:
+        """Whether the newest type is that of the network: no observation of the address states it."""
+        stated = {kind.value for observation in self.history for kind in observation.facts.ip_types}
+        return self.ip_type is not None and self.ip_type not in stated
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:

@@ -319,6 +319,8 @@ def show(open_application: OpenApplication, /, address: str, output: str, **opti
         + Text(f"  {found.country or '-'}  {found.ip_type or '-'}")
     )
     console.print(f"{found.sessions:,} sessions, {found.first_seen:%Y-%m-%d %H:%M} to {found.last_seen:%Y-%m-%d %H:%M}")
+    if found.has_type_of_network:
+        console.print(f"  type by network (network-types): AS{found.asn} {found.ip_type}")
     for observation in found.history:
         until = (
             ""

@@ -108,6 +108,7 @@ def address_document(found: KnownAddress) -> dict[str, Any]:
         "organization": found.organization,
         "country": found.country,
         "ip_type": found.ip_type,
+        "type_by": None if found.ip_type is None else "network" if found.has_type_of_network else "address",
         "sessions": found.sessions,
         "first_seen": found.first_seen,
         "last_seen": found.last_seen,
