@@ -243,6 +243,24 @@ def test_a_table_imported_before_the_logs_is_used_by_the_load() -> None:
     assert session.snapshot.source == "a@2026-02-28T12:00"
 
 
+def test_an_address_that_was_only_looked_up_by_an_import_has_its_facts_too() -> None:
+    """As in an adopted database: the address is registered, the file is deleted, and the sessions are judged later."""
+    world = World(source("bundled", facts={HOME.text: IpFacts(asn=2)}))
+    world.store(OTHER.text)  # registers the bundled build, in which HOME is not looked up
+    sighting = SessionAggregate.sighted("s", HOME.text, NOON).summary().sighting
+    assert sighting is not None
+    with world.database.transaction() as stores:
+        stores.inventory.register_addresses([sighting], registered_at=NOON)
+    world.register(source("imported", day=-2, facts={HOME.text: IpFacts(asn=1, country="DE")}))
+    world.source_registry.imported.clear()  # its file was deleted
+
+    (offered,) = world.store(HOME.text)
+
+    assert offered.snapshot is not None
+    assert {label.partition("@")[0] for label in offered.snapshot.builds} == {"bundled", "imported"}
+    assert offered.snapshot.country == "DE"
+
+
 def test_a_repeated_import_adds_no_observation() -> None:
     """The first may have been interrupted; each address is looked up again."""
     world = World()

@@ -1,7 +1,6 @@
 """Look addresses up in registered builds, and store the observations."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -125,7 +124,7 @@ class Lookups:
         ]
         until = registered[-1].number if registered else 0
         new = frozenset(address for address, number in outdated.items() if not number)
-        learned = self._learn(wanted, BuildCalendar.of(registered), stores, looked_up=outdated, until=until, new=new)
+        learned = self._learn(wanted, BuildCalendar.of(registered), stores, looked_up=outdated, until=until)
         documents = stores.inventory.documents_of(new)
         if not documents:
             return learned
@@ -206,12 +205,14 @@ class Lookups:
         looked_up: Collection[IpAddress] = (),
         since: int = 0,
         until: int = 0,
-        new: AbstractSet[IpAddress] = frozenset(),
     ) -> Learned:
-        """Query each source and store the observations; *new* addresses have no history to read."""
+        """
+        Query each source and store the observations.
+
+        An address that was not looked up yet may have a history, too: an import looks up every registered address.
+        """
         answers = _answers(wanted)
-        touched = answers.keys() - new
-        held = stores.inventory.history_of(touched) if touched else {}
+        held = stores.inventory.history_of(answers.keys()) if answers else {}
         # A build of types by network has no facts about addresses, but can change their newest type.
         of_networks = {address for _, source, addresses in wanted if not source.versions for address in addresses}
         equal: dict[tuple[object, object, bool], list[IpAddress]] = {}
