@@ -16,7 +16,7 @@ from sqlalchemy import RowMapping, create_engine, make_url, select, text
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.connection.datetimes import timestamp_text
 from snapshots.adapters.sql.rows.row_decoder import summary_in
-from snapshots.adapters.sql.schema.tables import ip_observations, session_summaries
+from snapshots.adapters.sql.schema.tables import fact_sources, ip_observations, session_summaries
 from snapshots.app.backfill.progress import NoProgress
 from snapshots.app.backfill.run import BackfillReport
 from snapshots.app.backfill.throttle import Throttle
@@ -116,6 +116,12 @@ def put(url: str, sessions: Sequence[Mapping[str, Any]], known: Mapping[IpAddres
                     "ip_types": " ".join(sorted(kind.value for kind in observation.facts.ip_types)),
                     "learned_at": NOON,
                 },
+            )
+        builds = {(each.source, each.observed_at) for history in known.values() for each in history}
+        for source, built_at in sorted(builds):
+            texts = dict.fromkeys(("licence", "sha256", "origin"), "")
+            connection.execute(
+                fact_sources.insert(), {"source": source, "built_at": built_at, "registered_at": NOON, **texts}
             )
     engine.dispose()
 

@@ -90,7 +90,10 @@ def done(job: subprocess.Popen[str]) -> str:
 
 def in_folder(folder: Path) -> Rows:
     found = pyarrow.dataset.dataset(folder / "sessions", partitioning="hive").to_table().to_pylist()
-    kept = [{name: value for name, value in row.items() if name not in VOLATILE | {"day", "sensor", "login_counts"}} for row in found]
+    kept = [
+        {name: value for name, value in row.items() if name not in VOLATILE | {"day", "sensor", "login_counts"}}
+        for row in found
+    ]
     return sorted(kept, key=lambda row: str(row["session_id"]))
 
 

@@ -106,8 +106,6 @@ class SpanEvaluator:
 
     def span(self, nearest: Sequence[IpObservation], at: datetime) -> tuple[datetime, datetime]:
         """Return the span around a time in which the verdict stays the same: its start, and its exclusive end."""
-        if not nearest:
-            return MIN_TIME, MAX_TIME
         since, until = MIN_TIME, MAX_TIME
         if any(self._reader.network_types.knows(each.facts.asn) for each in nearest):
             passed = bisect_right(self._network_edges, at)
