@@ -16,13 +16,14 @@ from snapshots.domain.facts.asn_allocation import (
     can_have_existed,
     first_possible_use,
 )
+from snapshots.domain.facts.source_builds import BuildCalendar
 from snapshots.domain.facts.validation import LARGEST_ASN
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 from snapshots.domain.snapshot.verdict_cache import VerdictCache
-from snapshots.domain.snapshot.verdict_spans import SpanEvaluator
+from snapshots.domain.snapshot.verdict_spans import AddressSpans, SpanEvaluator
 from tests.strategies import DAY, HOME, NOON, observed
 
 NEW = BLOCKS[1].highest + MARGIN + 1
@@ -97,7 +98,7 @@ def test_cached_verdicts_change_when_a_number_can_exist(asn: int, since: datetim
     assert [isinstance(each, IpSnapshot) for each in cached] == [True, False]
     assert [cache.verdict(Sighting(HOME, moment)) for moment in moments] == cached
     evaluator = SpanEvaluator(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN)
-    spans = list(evaluator.all_spans(HOME, lambda _: after))
+    spans = AddressSpans(evaluator, BuildCalendar()).of(HOME, after)
     assert Gap.NOT_ALLOCATED in [span.verdict for span in spans if span.until == since]
 
 

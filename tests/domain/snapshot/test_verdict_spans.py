@@ -17,7 +17,7 @@ from snapshots.domain.snapshot.as_of import TYPE_MAX_AGE, AsOfReader
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
-from snapshots.domain.snapshot.verdict_spans import MAX_TIME, MIN_TIME, SpanEvaluator
+from snapshots.domain.snapshot.verdict_spans import MAX_TIME, MIN_TIME, AddressSpans, SpanEvaluator
 from tests.strategies import DAY, HOME, NOON, OTHER, histories, network_types, observed
 
 TIMES = st.tuples(st.integers(-12, 12), st.sampled_from([-1, 0, 1])).map(
@@ -53,7 +53,8 @@ def test_spans_hold_the_verdict_on_each_time(
     evaluator = SpanEvaluator(reader, SnapshotPolicy(), largest_asn=LARGEST_ASN)
 
     first, last = bounds
-    spans = list(evaluator.all_spans(HOME, nearest_to, first=first, last=last))
+    all_spans = AddressSpans(evaluator, BuildCalendar(), first=first, last=last)
+    spans = all_spans.of(HOME, history)
 
     for moment in (*moments, *bounds):
         if first <= moment <= last and moment != MAX_TIME:
@@ -64,6 +65,8 @@ def test_spans_hold_the_verdict_on_each_time(
     assert spans[0].since <= first < spans[0].until
     assert [span.since for span in spans[1:]] == [span.until for span in spans[:-1]]
     assert spans[-1].since <= last <= spans[-1].until
+    assert all_spans.of(OTHER, history) == [span._replace(address=OTHER.text) for span in spans]
+    assert all_spans.of(IpAddress("10.0.0.1"), history)[0].verdict is Gap.NOT_ROUTABLE
 
 
 def test_equal_histories_are_read_once_in_bounded_memory() -> None:

@@ -10,7 +10,7 @@ from snapshots.app.ports.key_range import KeyRange
 from snapshots.domain.facts.source_builds import BuildCalendar
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.policy import SnapshotPolicy
-from snapshots.domain.snapshot.verdict_spans import SpanEvaluator
+from snapshots.domain.snapshot.verdict_spans import AddressSpans, SpanEvaluator
 
 
 class SpanRequest(NamedTuple):
@@ -91,15 +91,7 @@ class SpanComputer:
             calendar = BuildCalendar.of(stores.sources.registered())
             histories = stores.inventory.history_of([address for address in addresses if address.is_routable])
             evaluator = SpanEvaluator(self._reader, self._policy, largest_asn=stores.largest_asn)
-            spans = (
-                span
-                for address in addresses
-                for span in evaluator.all_spans(
-                    address,
-                    calendar.address_history(histories.get(address, ())).nearest,
-                    first=request.first,
-                    last=request.last,
-                )
-            )
+            all_spans = AddressSpans(evaluator, calendar, first=request.first, last=request.last)
+            spans = (span for address in addresses for span in all_spans.of(address, histories.get(address, ())))
             encoded = stores.verdict_spans.encode(request.run, spans)
             return ComputedSpans(addresses[-1].text if addresses else "", len(addresses), encoded, builds_in(stores))

@@ -69,7 +69,10 @@ class NetworkTypes:
 
     def knows(self, asn: int | None) -> bool:
         """Whether any build states the type of a network."""
-        return any(asn in each.types for each in self.builds)
+        for each in self.builds:  # noqa: SIM110 - any() takes twice as long
+            if asn in each.types:
+                return True
+        return False
 
     def about(self, asn: int | None) -> Sequence[IpObservation]:
         """Return what each build states about the addresses in a network; nothing without an ASN."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from snapshots.domain.errors import InvalidPolicy
 from snapshots.domain.facts.asn_allocation import can_have_existed, first_possible_use
@@ -149,37 +149,27 @@ class AsOfReader:
         if asn is not None and (kind is None or kind.is_inferred) and self.network_types.knows(asn.fact):
             kind = self._earlier(kind, self._type_of_network(asn, at))
         ip_type = self._best({each.fact: each for each in (anonymizer, kind) if each is not None})
-        snapshot = None
-        if asn is not None or country is not None or ip_type is not None:
-            parts = [answer for answer in (asn, country, ip_type) if answer is not None]
-            inferred = [part.observation for part in parts if part.is_inferred]
-            labels = {
-                fact: _label(part.observation, at)
-                for fact, part in zip(FACTS, (asn, country, ip_type), strict=True)
-                if part is not None
-            }
-            snapshot = IpSnapshot(
-                asn=asn.fact if asn is not None else None,
-                country=country.fact if country is not None else None,
-                ip_type=ip_type.fact if ip_type is not None else None,
-                enrichment_at=(
-                    max(observation.observed_at for observation in inferred)
-                    if inferred
-                    else max(
-                        *(part.observation.confirmed_at(at) for part in parts),
-                        *(s.before.confirmed_at(at) for s in sources if s.before is not None),
-                    )
-                ),
-                method=Method.INFERRED if inferred else Method.ASOF,
-                source=source_text(labels),
+        answers = {fact: each for fact, each in zip(FACTS, (asn, country, ip_type), strict=True) if each is not None}
+        if not answers:
+            return IpReading(
+                snapshot=None,
+                was_looked_up=bool(history),
+                has_expired=any(_states_a_fact(source.before) for source in sources),
+                is_too_late=any(_states_a_fact(source.after) for source in sources),
+                has_later_asn=bool(self.asns_left_out(history, at=at)),
             )
-        return IpReading(
-            snapshot=snapshot,
-            was_looked_up=bool(history),
-            has_expired=snapshot is None and any(_states_a_fact(source.before) for source in sources),
-            is_too_late=snapshot is None and any(_states_a_fact(source.after) for source in sources),
-            has_later_asn=snapshot is None and bool(self.asns_left_out(history, at=at)),
+        chosen = [each.observation for each in answers.values()]
+        inferred = [each.observation.observed_at for each in answers.values() if each.is_inferred]
+        before = [source.before for source in sources if source.before is not None]
+        snapshot = IpSnapshot(
+            asn=asn.fact if asn is not None else None,
+            country=country.fact if country is not None else None,
+            ip_type=ip_type.fact if ip_type is not None else None,
+            enrichment_at=max(inferred or [each.confirmed_at(at) for each in (*chosen, *before)]),
+            method=Method.INFERRED if inferred else Method.ASOF,
+            source=source_text({fact: _label(each.observation, at) for fact, each in answers.items()}),
         )
+        return IpReading(snapshot=snapshot, was_looked_up=True)
 
     def asns_left_out(self, history: Collection[IpObservation], *, at: datetime) -> list[AsnLeftOut]:
         """Return the ASNs of later tables that cannot have been in use at a time yet."""
@@ -347,8 +337,7 @@ class AsOfReader:
         return answers[best] if best is not None else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer(Generic[Fact]):
+class _Answer(NamedTuple, Generic[Fact]):
     fact: Fact
     observation: IpObservation
     is_inferred: bool

@@ -1,12 +1,13 @@
 """Verdicts on all sightings of an address, as spans of time, because its facts stay the same between two builds."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.facts.observation import IpObservation
+from snapshots.domain.facts.source_builds import BuildCalendar
 from snapshots.domain.snapshot.as_of import AsOfReader, IpReading
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
@@ -16,9 +17,6 @@ MIN_TIME, MAX_TIME = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzin
 RESOLUTION = timedelta(microseconds=1)
 DEFAULT_CAPACITY = 5_000
 """Histories in memory; about five megabytes. Of the addresses in one network, most have the same history."""
-
-NearestTo = Callable[[datetime], Sequence[IpObservation]]
-"""Returns the observations of an address next to a time, as `BuildCalendar.nearest` does."""
 
 
 class VerdictSpan(NamedTuple):
@@ -80,52 +78,33 @@ class SpanEvaluator:
         self._readings[stated] = (*known, found)
         return found
 
-    def all_spans(
-        self, address: IpAddress, nearest_to: NearestTo, *, first: datetime = MIN_TIME, last: datetime = MAX_TIME
-    ) -> Iterator[VerdictSpan]:
-        """
-        Yield the verdicts on all sightings of an address that was looked up, in the order of time.
-
-        Neighboring spans have different verdicts.
-
-        Args:
-            address: The address.
-            nearest_to: Returns its observations next to a time.
-            first: The earliest sighting, in UTC; spans that end before may be missing.
-            last: The latest sighting, in UTC; spans that begin later may be missing.
-        """
-        found = self.evaluate(Sighting(address, first), nearest_to(first))
-        while found.until <= last and found.until != MAX_TIME:
-            following = self.evaluate(Sighting(address, found.until), nearest_to(found.until))
-            if following.verdict == found.verdict:
-                found = found._replace(until=following.until)
-                continue
-            yield found
-            found = following
-        yield found
+    def compute(
+        self, sighting: Sighting, nearest: Sequence[IpObservation]
+    ) -> tuple[datetime, datetime, IpSnapshot | Gap]:
+        """Return the verdict on a sighting and its span of time, without the cache; arguments as for `evaluate`."""
+        since, until = self.span(nearest, sighting.seen_at)
+        reading = self._reader.read(nearest, at=sighting.seen_at) if nearest else None
+        return since, until, self._policy.verdict(sighting, reading, largest_asn=self._largest_asn)
 
     def span(self, nearest: Sequence[IpObservation], at: datetime) -> tuple[datetime, datetime]:
         """Return the span around a time in which the verdict stays the same: its start, and its exclusive end."""
-        since, until = MIN_TIME, MAX_TIME
+        edges: list[datetime] = []
         if any(self._reader.network_types.knows(each.facts.asn) for each in nearest):
             passed = bisect_right(self._network_edges, at)
-            since = self._network_edges[passed - 1] if passed else MIN_TIME
-            until = self._network_edges[passed] if passed < len(self._network_edges) else MAX_TIME
+            edges += self._network_edges[max(passed - 1, 0) : passed + 1]
         later = {each.source: each for each in nearest if each.observed_at > at}
         for each in nearest:
             moment = each.observed_at
+            edges.append(moment)
             if moment > at:
                 lags = (*self._reader.lags_of(each), *self._policy_lags)
-                edges = [moment, *(_moved(moment, -lag) for lag in lags), *self._reader.moments_of(each)]
+                edges += [_moved(moment, -lag) for lag in lags]
+                edges += self._reader.moments_of(each)
             else:
                 ages = self._reader.ages_of(each, later.get(each.source))
-                edges = [moment, *(_moved(moment, age + RESOLUTION) for age in ages)]
-            for edge in edges:
-                if edge <= at:
-                    since = max(since, edge)
-                else:
-                    until = min(until, edge)
-        return since, until
+                edges += [_moved(moment, age + RESOLUTION) for age in ages]
+        since = max((edge for edge in edges if edge <= at), default=MIN_TIME)
+        return since, min((edge for edge in edges if edge > at), default=MAX_TIME)
 
     def _edges_of_networks(self) -> Sequence[datetime]:
         """Return the times at which a type by network can change a verdict, in order."""
@@ -135,6 +114,59 @@ class SpanEvaluator:
             edges |= {moment, _moved(moment, self._reader.network_max_age + RESOLUTION)}
             edges |= {_moved(moment, -lag) for lag in lags}
         return sorted(edges)
+
+
+class AddressSpans:
+    """
+    Computes the verdicts on all sightings of addresses, once for all addresses with the same history.
+
+    Args:
+        evaluator: Computes each verdict.
+        calendar: The dates of the registered builds.
+        first: The earliest sighting, in UTC; spans that end before may be missing.
+        last: The latest sighting, in UTC; spans that begin later may be missing.
+    """
+
+    def __init__(
+        self,
+        evaluator: SpanEvaluator,
+        calendar: BuildCalendar,
+        *,
+        first: datetime = MIN_TIME,
+        last: datetime = MAX_TIME,
+    ) -> None:
+        self._evaluator = evaluator
+        self._calendar = calendar
+        self._first = first
+        self._last = last
+        self._computed: dict[tuple[bool, tuple[IpObservation, ...]], Sequence[VerdictSpan]] = {}
+
+    def of(self, address: IpAddress, history: Iterable[IpObservation]) -> Sequence[VerdictSpan]:
+        """
+        Return the spans of an address that was looked up, in the order of time; neighbors have different verdicts.
+
+        Args:
+            address: The address.
+            history: All of its observations.
+        """
+        key = (address.is_routable, tuple(history))
+        spans = self._computed.get(key)
+        if spans is None:
+            spans = self._computed[key] = list(self._spans(address, key[1]))
+        if spans[0].address != address.text:
+            spans = [span._replace(address=address.text) for span in spans]
+        return spans
+
+    def _spans(self, address: IpAddress, history: Sequence[IpObservation]) -> Iterator[VerdictSpan]:
+        nearest_to = self._calendar.address_history(history).nearest
+        since, until, verdict = self._evaluator.compute(Sighting(address, self._first), nearest_to(self._first))
+        while until <= self._last and until != MAX_TIME:
+            _, end, following = self._evaluator.compute(Sighting(address, until), nearest_to(until))
+            if following != verdict:
+                yield VerdictSpan(address.text, since, until, verdict)
+                since, verdict = until, following
+            until = end
+        yield VerdictSpan(address.text, since, until, verdict)
 
 
 def _moved(moment: datetime, by: timedelta) -> datetime:

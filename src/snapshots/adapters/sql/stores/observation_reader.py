@@ -91,10 +91,10 @@ class ObservationReader:
         return self._observations(select(ip_observations).join(wanted, ip_observations.c.ip_address == wanted.c.value))
 
     def _observations(self, query: Select[Any]) -> Mapping[IpAddress, Sequence[IpObservation]]:
-        histories: defaultdict[IpAddress, list[IpObservation]] = defaultdict(list)
-        for row in self._connection.execute(query):
-            histories[IpAddress(row.ip_address)].append(observation_in(row))
-        return dict(histories)
+        histories: defaultdict[str, list[IpObservation]] = defaultdict(list)
+        for row in self._connection.execute(query).all():
+            histories[row[0]].append(observation_in(row))
+        return {IpAddress(text): observations for text, observations in histories.items()}
 
 
 def sighting_spans(sightings: Collection[Sighting]) -> dict[str, tuple[datetime, datetime]]:
