@@ -42,6 +42,9 @@ FULL = SessionRow(
 )
 """A session with a value for every attribute."""
 
+FOREIGN = FULL._replace(source_ip="unknown")
+"""A session of another loader without a valid address."""
+
 BARE = FULL._replace(
     **dict.fromkeys([name for name in SESSION_COLUMNS if name not in {"session_id", "events"}]),  # type: ignore[arg-type]
     activity=None,
@@ -74,7 +77,14 @@ MAPPED = dict(mapped(TEMPLATE["template"]["mappings"]["properties"]))
 
 def test_the_template_has_exactly_the_fields_of_documents() -> None:
     """A field without a mapping could not be searched."""
-    assert {name for name, _ in fields(ecs_document(FULL))} == set(MAPPED)
+    assert {name for line in (FULL, FOREIGN) for name, _ in fields(ecs_document(line))} == set(MAPPED)
+
+
+def test_a_text_that_is_no_address_is_in_no_field_for_addresses() -> None:
+    """Elasticsearch would refuse the document; another loader stores such texts."""
+    source, related = (ecs_document(FOREIGN)[name] for name in ("source", "related"))
+
+    assert (source["address"], "ip" in source, "ip" in related) == ("unknown", False, False)
 
 
 def test_fields_outside_of_our_namespace_are_those_of_ecs_with_its_types() -> None:

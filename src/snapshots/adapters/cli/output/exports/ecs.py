@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from snapshots.adapters.cli.output.exports.session_columns import credential
+from snapshots.adapters.cli.output.exports.session_columns import credential, is_address
 from snapshots.adapters.cli.output.json_text import plain
 from snapshots.app.queries.session_queries import SessionRow
 from snapshots.domain.session.activity import Activity
@@ -37,6 +37,7 @@ def ecs_document(line: SessionRow) -> dict[str, Any]:
     done = line.activity or Activity()
     users = list(dict.fromkeys(login.username for login in done.logins if login.username is not None))
     users = users or ([line.user] if line.user is not None else [])
+    has_address = is_address(line.source_ip)
     hashes = list(done.file_hashes) or ([line.download_hash] if line.download_hash is not None else [])
     return _without_empty(
         {
@@ -55,7 +56,8 @@ def ecs_document(line: SessionRow) -> dict[str, Any]:
                 "duration": line.duration_ms * 1_000_000 if line.duration_ms is not None else None,
             },
             "source": {
-                "ip": line.source_ip,
+                "ip": line.source_ip if has_address else None,
+                "address": line.source_ip if not has_address else None,
                 "port": line.source_port,
                 "as": {"number": line.asn, "organization": {"name": line.organization}},
                 "geo": {"country_iso_code": line.country},
@@ -66,7 +68,7 @@ def ecs_document(line: SessionRow) -> dict[str, Any]:
             "process": {"command_line": list(done.commands)},
             "file": {"hash": {"sha256": hashes}},
             "url": {"full": list(done.urls)},
-            "related": {"ip": [line.source_ip] if line.source_ip else [], "user": users, "hash": hashes},
+            "related": {"ip": [line.source_ip] if has_address else [], "user": users, "hash": hashes},
             "snapshots": {
                 "ip_type": line.ip_type,
                 "enrichment_at": line.enrichment_at,

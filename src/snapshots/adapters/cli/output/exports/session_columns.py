@@ -6,6 +6,8 @@ from typing import Any
 
 from snapshots.adapters.cli.output.json_text import plain
 from snapshots.app.queries.session_queries import SESSION_COLUMNS, SessionRow
+from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.session.activity import Activity
 from snapshots.domain.session.logins import StoredLogin
 
@@ -40,6 +42,14 @@ def _lists_of(activity: Activity) -> Sequence[list[Any]]:
         list(activity.file_hashes),
         list(activity.ssh_keys),
     )
+
+
+def is_address(text: str | None) -> bool:
+    """Whether a text is an address; other loaders write other texts, too."""
+    try:
+        return text is not None and IpAddress.parse(text).text == text
+    except InvalidAddress:
+        return False
 
 
 def credential(login: StoredLogin) -> dict[str, Any]:

@@ -6,11 +6,10 @@ from types import ModuleType
 from typing import Any, TextIO
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from snapshots.adapters.cli.output.exports.session_columns import is_address
 from snapshots.app.errors import PackageMissing
 from snapshots.app.pip_install import pip_install
 from snapshots.app.queries.session_queries import SessionRow
-from snapshots.domain.address.source_ip import IpAddress
-from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.session.activity import Activity
 
 NAMESPACE = uuid5(NAMESPACE_URL, "urn:cowrie-snapshots:stix")
@@ -47,7 +46,7 @@ class StixWriter:
         to.write('{"type": "bundle"')
         before, after = ', "objects": [\n', ""  # an empty list is invalid
         for line in lines:
-            if not _is_address(line.source_ip) or line.first_event_at is None:
+            if not is_address(line.source_ip) or line.first_event_at is None:
                 self.skipped += 1
                 continue
             for each in self._objects(line):
@@ -121,14 +120,6 @@ class StixWriter:
             end=line.last_event_at,
             is_active=False if line.last_event_at else None,
         )
-
-
-def _is_address(text: str | None) -> bool:
-    """Whether a text is an address; other loaders write other texts, too."""
-    try:
-        return text is not None and IpAddress.parse(text).text == text
-    except InvalidAddress:
-        return False
 
 
 def _named(*parts: str) -> UUID:
