@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import tomllib
 from collections.abc import Iterator, Sequence
+from configparser import ConfigParser
 from pathlib import Path
 
 import click
@@ -23,6 +24,7 @@ from tools.build_docs import (
 )
 
 import snapshots
+from snapshots.adapters.cli.config_file import META_KEY, ConfigFile
 from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.main import cli
 from snapshots.adapters.cli.settings import Settings
@@ -103,7 +105,7 @@ def plain_commands() -> Iterator[str]:
         for block in re.findall(r"```sh\n(.*?)```", document.read_text(), re.DOTALL):
             for line in re.findall(r"^(?:\.venv/bin/)?(snapshots .*)$", block, re.MULTILINE):
                 if not re.search(r"\b[A-Z]{3,}\b(?!-)|--follow|fleet|/var/log", line.partition("#")[0]):
-                    yield line.partition("#")[0].strip()
+                    yield line.partition("#")[0].partition(" | ")[0].strip()
 
 
 def test_every_other_command_is_accepted(tmp_path: Path) -> None:
@@ -418,3 +420,27 @@ def test_every_test_named_in_the_code_exists() -> None:
 
     assert named
     assert [name for name in sorted(named) if not Path(name).exists()] == []
+
+
+@pytest.mark.parametrize("unit", sorted(Path("docs/systemd").glob("*.service")), ids=str)
+def test_every_unit_calls_an_existing_command(unit: Path) -> None:
+    """With the configuration file that is beside it; a timer has a service of its name."""
+    settings = ConfigParser(interpolation=None, strict=False)
+    settings.optionxform = str  # type: ignore[assignment,method-assign]
+    settings.read(unit)
+    words = shlex.split(settings["Service"]["ExecStart"])
+    program, option, file, *arguments = words
+    assert (Path(program).name, option, Path(file).name) == ("snapshots", "--config", "snapshots.toml")
+    config = ConfigFile.read(Path("docs/systemd/snapshots.toml"), cli.commands)
+
+    context = click.Context(cli, info_name="snapshots")
+    context.meta[META_KEY] = config
+    command: click.Command = cli
+    while isinstance(command, click.Group):
+        name = arguments.pop(0)
+        command = command.commands[name]
+        if isinstance(command, click.Group):
+            context = command.make_context(name, [arguments[0]], context, help_option_names=["--help"])
+    assert command.make_context(command.name, arguments, context).params["db"] == "/var/lib/snapshots/snapshots.db"
+    timer = unit.with_suffix(".timer")
+    assert timer.exists() or settings["Service"].get("Type") != "oneshot"

@@ -328,7 +328,7 @@ def test_an_invalid_query_is_a_usage_error(loaded: Run, arguments: tuple[str, ..
     "arguments",
     [
         ("--asn", "x"),
-        ("--by", "command", "--by", "asn"),
+        ("--by", "command", "--by", "command"),
         ("--by", "asn", "--change"),
         ("--after", "nowhere"),
         ("--by", "asn", "--change", "--since", "0001-01-01"),
@@ -380,7 +380,7 @@ def test_verify_reports_how_many_of_very_many_sessions_it_checked(loaded: Run, m
         (("--address", "here"), "'here' is not an IP address or network (such as 192.0.2.1,"),
         (("--since", "2026-03-02", "--until", "2026-03-01"), "--since (2026-03-02 00:00:00) is not before --until"),
         (("--by", "asn", "--change"), "--change needs --since"),
-        (("--by", "asn", "--by", "day"), "give only one of hour, day, week and month, as the first --by"),
+        (("--by", "week", "--by", "day"), "give only one of hour, day, week and month"),
         (("--after", "somewhere"), "'somewhere' is not a cursor: use the value of `next` in the previous page"),
         (("--db", "."), ". is a folder, not a database: name a file in it, such as ./snapshots.db"),
     ],

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from snapshots.app.load.stored_events import StoredEvents
     from snapshots.app.ports.log_source import LineOptions
     from snapshots.app.ports.runs import RunRecord
+    from snapshots.app.queries.comparisons.news import NewsMaker
     from snapshots.app.queries.inventory_reports import InventoryReports
     from snapshots.app.queries.overview import Overview, OverviewMaker
     from snapshots.app.queries.reports import Reports
@@ -80,6 +81,11 @@ class CommandApplication:
     def overview(self) -> OverviewMaker:
         """Everything that the HTML report shows."""
         return self._container.overview()
+
+    @property
+    def news(self) -> NewsMaker:
+        """What appeared for the first time, grew, fell or moved."""
+        return self._container.news()
 
     @property
     def changes(self) -> AuditedChanges:

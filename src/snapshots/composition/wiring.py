@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from snapshots.app.enrich.lookup import Lookups
     from snapshots.app.enrich.service import SnapshotService
     from snapshots.app.ports.runtime import Clock, Runtime
+    from snapshots.app.queries.comparisons.news import NewsMaker
     from snapshots.app.queries.overview import OverviewMaker
     from snapshots.app.queries.validity import FactValidity
     from snapshots.domain.snapshot.as_of import AsOfReader
@@ -218,6 +219,12 @@ def _overview(container: Container) -> OverviewMaker:
     )
 
 
+def _news(container: Container) -> NewsMaker:
+    from snapshots.app.queries.comparisons.news import NewsMaker
+
+    return NewsMaker(container.session_queries(), container.clock())
+
+
 class Container(containers.DeclarativeContainer):
     """
     Makes each object once, when it is first requested.
@@ -268,3 +275,4 @@ class Container(containers.DeclarativeContainer):
     session_queries = providers.Singleton(_session_queries, __self__)
     reports = providers.Singleton(_reports, __self__)
     overview = providers.Singleton(_overview, __self__)
+    news = providers.Singleton(_news, __self__)

@@ -19,7 +19,7 @@ from snapshots.__main__ import main
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.html.formats import MINUS, visible
 from snapshots.adapters.html.page import page_of
-from snapshots.app.queries.changes import Change, Changes
+from snapshots.app.queries.comparisons.changes import Change, Changes
 from snapshots.app.queries.country_names import COUNTRY_NAMES
 from snapshots.app.queries.inventory_reports import Move
 from snapshots.app.queries.session_queries import Dimension

@@ -192,6 +192,76 @@ def test_groups_and_rows_equal_a_count_in_python(database: SqlDatabase) -> None:
     check()
 
 
+def test_repeated_values_combine_with_every_key(database: SqlDatabase) -> None:
+    """Commands and URLs with a key, with each other and with a time in any place: each session counts once."""
+    session_queries = SqlSessionQueries(database, FixedClock())
+
+    @settings(max_examples=15, suppress_health_check=list(HealthCheck))
+    @given(
+        found=sessions,
+        keys=st.permutations([Dimension.COMMAND, Dimension.ASN, Dimension.SENSOR, TimeBucket.DAY]).flatmap(
+            lambda keys: st.sampled_from([keys[:1], keys[:2], keys[:3]])
+        ),
+    )
+    def check(found: list[Made], keys: list[Dimension | TimeBucket]) -> None:
+        clear(database)
+        put(database, found)
+        expected: Counter[tuple[str | None, ...]] = Counter()
+        for hour, _, sensor, verdict, commands, _ in found:
+            asn = verdict.asn if isinstance(verdict, IpSnapshot) else None
+            for command in commands if Dimension.COMMAND in keys else [""]:
+                values = {
+                    Dimension.COMMAND: command,
+                    Dimension.ASN: None if asn is None else str(asn),
+                    Dimension.SENSOR: sensor,
+                    TimeBucket.DAY: f"{NOON + timedelta(hours=hour):%Y-%m-%d}",
+                }
+                if Dimension.SENSOR not in keys or sensor is not None:
+                    expected[tuple(values[key] for key in keys)] += 1
+
+        groups = session_queries.groups(SessionFilter(), keys, top=99)
+
+        assert {group.values: group.sessions for group in groups} == expected
+        assert session_queries.count_groups(SessionFilter(), keys) == len(expected)
+        if keys[0] is TimeBucket.DAY:
+            days = [group.values[0] or "" for group in groups]
+            assert days == sorted(days, reverse=True)
+        else:
+            assert [group.sessions for group in groups] == sorted(expected.values(), reverse=True)
+
+    check()
+
+
+def test_a_change_of_network_is_found_between_consecutive_attacks(database: SqlDatabase) -> None:
+    """Sessions without an ASN are passed over; the latest change of each address counts, as in Python."""
+    session_queries = SqlSessionQueries(database, FixedClock())
+
+    @settings(max_examples=25, suppress_health_check=list(HealthCheck))
+    @given(found=sessions, since=st.sampled_from(HOURS))
+    def check(found: list[Made], since: int) -> None:
+        clear(database)
+        put(database, found)
+        expected = {}
+        last: dict[IpAddress, tuple[int, int]] = {}
+        for hour, address, _, verdict, _, _ in sorted(found, key=lambda made: made[0]):
+            if not isinstance(verdict, IpSnapshot) or verdict.asn is None:
+                continue
+            if address in last and last[address][1] != verdict.asn and hour >= since:
+                expected[address.text] = (last[address], (hour, verdict.asn))
+            last[address] = (hour, verdict.asn)
+
+        moves = session_queries.address_moves(SessionFilter(since=NOON + timedelta(hours=since)))
+
+        times = {move.address: ((move.before_at, move.before), (move.at, move.asn)) for move in moves}
+        assert times == {
+            address: tuple((NOON + timedelta(hours=hour), asn) for hour, asn in pair)
+            for address, pair in expected.items()
+        }
+        assert [move.at for move in moves] == sorted((move.at for move in moves), reverse=True)
+
+    check()
+
+
 def is_within(line: SessionRow, since: datetime | None, until: datetime | None) -> bool:
     at = line.first_event_at
     return at is not None and (since is None or at >= since) and (until is None or at < until)
@@ -332,8 +402,7 @@ def test_commands_are_counted_once_a_session(database: SqlDatabase) -> None:
     [
         ([], SessionFilter(), False),
         ([Dimension.ASN, Dimension.ASN], SessionFilter(), False),
-        ([Dimension.ASN, TimeBucket.DAY], SessionFilter(), False),
-        ([Dimension.COMMAND, Dimension.ASN], SessionFilter(), False),
+        ([TimeBucket.WEEK, TimeBucket.DAY], SessionFilter(), False),
         ([Dimension.ASN], SessionFilter(values={Dimension.COMMAND: ["id"]}), False),
         ([Dimension.ASN], SessionFilter(since=NOON), True),
         ([Dimension.ASN], SessionFilter(since=NOON, until=NOON), True),

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapshots.app.queries.changes import Change, Changes
+from snapshots.app.queries.comparisons.changes import Change, Changes
 from snapshots.app.queries.session_queries import Group
 
 COUNTS = st.dictionaries(st.sampled_from([None, *"123456"]), st.integers(1, 5))

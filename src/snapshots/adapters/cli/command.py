@@ -6,6 +6,9 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
+
+from snapshots.adapters.cli.config_file import META_KEY
 
 Decorated = Callable[..., Any]
 
@@ -76,11 +79,22 @@ def renamed_option(
 
 
 class _ExamplesMixin(click.Command):
-    """Help with options in sections, followed by examples."""
+    """Help with options in sections, followed by examples; defaults from the configuration file."""
 
-    def __init__(self, *args: Any, examples: Sequence[str] = (), **more: Any) -> None:
+    def __init__(self, *args: Any, examples: Sequence[str] = (), reads_config_file: bool = True, **more: Any) -> None:
         super().__init__(*args, **more)
         self.examples = tuple(examples)
+        self.reads_config_file = reads_config_file
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Make the context of a call; options that are not given have the values of the configuration file."""
+        config = parent.find_root().meta.get(META_KEY) if parent is not None else None
+        if config is not None and self.reads_config_file:
+            names = [*_names(parent), info_name or ""]
+            extra["default_map"] = config.defaults(names, self.params)
+        return super().make_context(info_name, args, parent, **extra)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, each section under its heading."""
@@ -105,12 +119,20 @@ class _ExamplesMixin(click.Command):
                     formatter.write(f"{'':{formatter.current_indent}}{example}\n")
 
 
+def _names(context: click.Context | None) -> list[str]:
+    """Return the names of the commands of a context, without that of the program."""
+    if context is None or context.parent is None:
+        return []
+    return [*_names(context.parent), context.info_name or ""]
+
+
 class Command(_ExamplesMixin):
     """
     A command.
 
     Args:
         examples: Complete command lines, shown at the end of the help.
+        reads_config_file: Whether options that are not given have the values of the configuration file.
     """
 
 
@@ -167,6 +189,14 @@ class Group(_ExamplesMixin, click.Group):
         """Write the options, then the commands."""
         super().format_options(ctx, formatter)
         self.format_commands(ctx, formatter)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command, without importing any."""
+        if not isinstance(self.commands, LazyCommands) or incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        places = self.commands.places
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        return [CompletionItem(name, help=places[name].short_help) for name in names]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, without importing those that are not needed."""

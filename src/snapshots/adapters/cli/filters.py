@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
+import click.shell_completion
 
 from snapshots.adapters.cli.command import Decorated, Section, option
 from snapshots.adapters.cli.options import valid_text
@@ -75,6 +76,12 @@ class Actions(click.ParamType[tuple[Action, ...]]):
         if unknown:
             self.fail(f"{unknown[0][:40]!r} is not an action (use one or more of {','.join(ACTIONS)})", param, ctx)
         return tuple(Action(word) for word in words)
+
+    def shell_complete(
+        self, _ctx: click.Context, _param: click.Parameter, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
+        """Complete an action."""
+        return [click.shell_completion.CompletionItem(word) for word in ACTIONS if word.startswith(incomplete)]
 
 
 def filter_options(function: Decorated) -> Decorated:

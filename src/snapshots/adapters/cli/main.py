@@ -1,8 +1,11 @@
 """The group of all commands."""
 
+from pathlib import Path
+
 import click
 
-from snapshots.adapters.cli.command import CommandPlace, LazyCommands, group
+from snapshots.adapters.cli.command import CommandPlace, LazyCommands, Section, group, option
+from snapshots.adapters.cli.config_file import META_KEY, ConfigFile, default_file
 
 COMMANDS = {
     "abuse-report": CommandPlace(
@@ -14,9 +17,17 @@ COMMANDS = {
     "backfill": CommandPlace(
         "snapshots.adapters.cli.commands.backfill", "backfill", "Compute snapshots for stored sessions."
     ),
+    "completion": CommandPlace(
+        "snapshots.adapters.cli.commands.completion", "completion", "Print a script that completes commands in a shell."
+    ),
     "copy": CommandPlace("snapshots.adapters.cli.commands.schema", "copy", "Copy everything to another database."),
     "correct": CommandPlace(
         "snapshots.adapters.cli.commands.correct", "correct", "Correct a sealed session, with an audit row."
+    ),
+    "cowrie-tables": CommandPlace(
+        "snapshots.adapters.cli.commands.cowrie_tables",
+        "cowrie_tables",
+        "Print the SELECT that turns Cowrie's own database into events.",
     ),
     "dead-letters": CommandPlace(
         "snapshots.adapters.cli.commands.dead_letters",
@@ -52,6 +63,9 @@ COMMANDS = {
     ),
     "load": CommandPlace("snapshots.adapters.cli.commands.load", "load", "Load Cowrie logs."),
     "migrate": CommandPlace("snapshots.adapters.cli.commands.schema", "migrate", "Create or upgrade the tables."),
+    "news": CommandPlace(
+        "snapshots.adapters.cli.queries.news", "news", "Show what is new since a time or the last call."
+    ),
     "prune": CommandPlace("snapshots.adapters.cli.commands.prune", "prune", "Delete old sessions, with an audit row."),
     "query": CommandPlace("snapshots.adapters.cli.queries.query", "query", "Count or list sessions."),
     "report": CommandPlace("snapshots.adapters.cli.queries.report", "report", "Show where the attacks came from."),
@@ -74,6 +88,20 @@ COMMANDS = {
         "snapshots query --by asn --since 7d",
     ],
 )
+@option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
+    envvar="SNAPSHOTS_CONFIG",
+    metavar="FILE",
+    section=Section.GENERAL,
+    help="Read defaults of options from this file.  [env var: SNAPSHOTS_CONFIG; default: snapshots.toml in the"
+    " configuration folder of the user, if it exists]",
+)
 @click.version_option(package_name="snapshots")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context, config_file: Path | None) -> None:
     """Store the network, country and IP type of each Cowrie session, from the data nearest to the attack."""
+    file = config_file if config_file is not None else default_file()
+    if file is not None:
+        context.meta[META_KEY] = ConfigFile.read(file, COMMANDS)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # commands import only what they use
     from snapshots.app.load.stored_events import StoredEvents
     from snapshots.app.ports.log_source import LineOptions, LogSource
     from snapshots.app.ports.runs import RunRecord
+    from snapshots.app.queries.comparisons.news import NewsMaker
     from snapshots.app.queries.inspection import Inspection
     from snapshots.app.queries.inventory_reports import InventoryReports
     from snapshots.app.queries.overview import Overview, OverviewMaker
@@ -136,6 +137,11 @@ class Application(Protocol):
     @property
     def overview(self) -> OverviewMaker:
         """Everything that the HTML report shows."""
+        ...
+
+    @property
+    def news(self) -> NewsMaker:
+        """What appeared for the first time, grew, fell or moved."""
         ...
 
     @property

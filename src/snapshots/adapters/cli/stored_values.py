@@ -14,7 +14,7 @@ from snapshots.app.safe_text import escaped
 HASH_LENGTH: Mapping[Dimension, int] = {Dimension.HASSH: 32, Dimension.COMMANDS: 32, Dimension.DOWNLOAD: 64}
 """Characters of a whole hash; shorter values are completed."""
 
-HASHED_PASSWORD = "sha256:"  # noqa: S105 - the prefix of a hash
+HASH_MARK = "sha256:"
 """Marks the beginning of a password's hash; one that ends with an ellipsis, as in tables, needs no mark."""
 
 HEX = re.compile("[0-9a-fA-F]+")
@@ -23,6 +23,9 @@ SHORTENED = "…"
 """The end of a value that was printed shortened."""
 
 SHOWN = 5
+MOST_RUNS = 100_000
+"""More runs than there are."""
+
 MOST_COMPARED = 100_000
 """Maximum number of stored values among which the nearest are sought."""
 
@@ -36,7 +39,7 @@ def completed(application: Application, key: Dimension, text: str) -> str:
     """
     beginning = text.removesuffix(SHORTENED)
     if key is Dimension.PASSWORD:
-        beginning = beginning.removeprefix(HASHED_PASSWORD)
+        beginning = beginning.removeprefix(HASH_MARK)
         if beginning == text or not HEX.fullmatch(beginning):
             return text  # a password as text, or its whole hash
     if key is not Dimension.SSH_KEY:
@@ -53,6 +56,22 @@ def completed(application: Application, key: Dimension, text: str) -> str:
     raise click.UsageError(
         f"{shown}: several stored values start with this: {', '.join(map(escaped, found[:SHOWN]))}{more}"
     )
+
+
+def completed_run(application: Application, text: str) -> str | None:
+    """
+    Return the name of the run that begins like a text; None if there is none.
+
+    Raises:
+        click.UsageError: Several runs begin like it.
+    """
+    names = [record.run for record in application.runs(MOST_RUNS)]
+    found = [name for name in names if name.startswith(text)]
+    if text in names:
+        return text
+    if len(found) > 1:
+        raise click.UsageError(f"several runs start with {escaped(text)[:40]!r}: {', '.join(found[:SHOWN])}")
+    return next(iter(found), None)
 
 
 def _noun(key: Dimension) -> str:

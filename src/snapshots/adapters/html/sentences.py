@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from snapshots.adapters.html.formats import counted, day, duration, number, share, signed, visible
-from snapshots.app.queries.changes import Change, Changes
+from snapshots.app.queries.comparisons.changes import Change, Changes
+from snapshots.app.queries.comparisons.periods import Period
 from snapshots.app.queries.country_names import COUNTRY_NAMES
 from snapshots.app.queries.inventory_reports import NOT_COMPARABLE, Drift, expired_text
-from snapshots.app.queries.overview import Overview, Period
+from snapshots.app.queries.overview import Overview
 from snapshots.app.queries.reports import FIELD_NAMES
 from snapshots.app.queries.session_queries import EVERYTHING, Dimension
 

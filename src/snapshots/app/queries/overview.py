@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from snapshots.app.ports.runtime import Clock
-from snapshots.app.queries.changes import Changes
+from snapshots.app.queries.comparisons.periods import EVERY_GROUP, Period, compare_periods
 from snapshots.app.queries.inventory_reports import Drift, InventoryReports
 from snapshots.app.queries.reports import Report, Reports
 from snapshots.app.queries.session_queries import (
@@ -36,36 +36,11 @@ BUCKETS = (
 )
 """Time bucket of the timeline by maximum length of all data; longer data is drawn by month."""
 
-EVERY_GROUP = 100_000
-"""More groups than there are, where all of them are compared or added up."""
-
 NETWORKS_LISTED, COMMANDS_LISTED = 3, 3
 """Networks and commands listed per behavior."""
 
 BY_CERTAINTY = (Dimension.IP_TYPE, Dimension.TYPE_BY, Dimension.TYPE_METHOD)
 """The IP type with its precision and its method."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Period:
-    """
-    The newest period, which is compared with the one of the same length before.
-
-    Attributes:
-        before: Start of the period before.
-        since: Start of the newest one.
-        until: Its exclusive end.
-        sessions: Number of sessions in the newest one.
-        sessions_before: Number of sessions in the period before.
-        changes: What differs, by key.
-    """
-
-    before: datetime
-    since: datetime
-    until: datetime
-    sessions: int
-    sessions_before: int
-    changes: Mapping[Dimension, Changes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,27 +224,7 @@ class OverviewMaker:
             found: tuple[datetime, datetime] | None = session_filter.since, session_filter.until or now
         else:
             found = _newest_period(report)
-        if found is None or found[0] >= found[1]:
-            return None
-        since, until = found
-        try:
-            before = since - (until - since)
-        except OverflowError:  # no period of the same length lies before
-            return None
-        newest, previous = (
-            replace(session_filter, since=begin, until=end) for begin, end in ((since, until), (before, since))
-        )
-        keys = (Dimension.ASN, Dimension.COUNTRY, Dimension.IP_TYPE, Dimension.COMMANDS)
-        groups = {key: (self._groups(previous, key), self._groups(newest, key)) for key in keys}
-        totals = [sum(group.sessions for group in each) for each in groups[Dimension.ASN]]
-        return Period(
-            before=before,
-            since=since,
-            until=until,
-            sessions=totals[1],
-            sessions_before=totals[0],
-            changes={key: Changes.between(*each) for key, each in groups.items()},
-        )
+        return compare_periods(self._session_queries, session_filter, *found) if found is not None else None
 
     def _countries(self, session_filter: SessionFilter) -> Sequence[CountryCount]:
         inferred = {

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from snapshots.app.queries.action import Action
+from snapshots.app.queries.comparisons.address_moves import AddressMove
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.session.activity import Activity
 from snapshots.domain.session.concentration import Concentration
@@ -46,7 +47,7 @@ class Dimension(Enum):
 
     @property
     def is_trait(self) -> bool:
-        """Whether the values are in the behavior; they group sessions alone, and do not filter them."""
+        """Whether the values are in the behavior; they group sessions, and do not filter them."""
         return self in {Dimension.COMMAND, Dimension.URL}
 
     @property
@@ -143,7 +144,7 @@ class Group:
         name: Organization of the ASN, if that is a dimension and known.
         password: Text of the password, if that is a dimension and the text is stored or very common.
         sessions: Number of sessions.
-        attempts: Number of login attempts, if user or password is a dimension.
+        attempts: Number of login attempts, if user or password is a dimension and no trait is.
         asof: Those whose facts were all published by the time of the attack; None if no fact is a dimension or
             known, or with NetworkTime.NOW.
         inferred: Those with a fact that was published only after the attack; None as for *asof*.
@@ -274,11 +275,11 @@ class SessionQueries(Protocol):
         with_before: bool = False,
     ) -> Sequence[Group]:
         """
-        Return the largest groups, or the newest ones if grouped by time; ties in the order of their values.
+        Return the largest groups, or the newest ones if the first dimension is a time; ties in order of values.
 
         Args:
             session_filter: The sessions.
-            by: Dimensions, each once; a time bucket only as the first, a trait only alone. User with password: pairs.
+            by: Dimensions, each once, and at most one time bucket. User with password: pairs.
             top: Maximum number of groups, at least 1.
             with_addresses: Also count addresses, which takes longer.
             with_before: Also count the sessions of the period of equal length before the filter's, which must have
@@ -345,6 +346,18 @@ class SessionQueries(Protocol):
             at_least: Minimum number of sessions per address.
             limit: Maximum number of addresses, at least 1.
             after: Cursor of the previous page; "" for the first page.
+        """
+        ...
+
+    def address_moves(self, session_filter: SessionFilter) -> Sequence[AddressMove]:
+        """
+        Return the addresses whose network changed between two attacks, the newest first.
+
+        An address counts if consecutive attacks have different known ASNs, and the filter selects the later attack.
+        Its latest such change is returned.
+
+        Args:
+            session_filter: The later attacks.
         """
         ...
 

@@ -23,6 +23,7 @@ from snapshots.app.ports.log_source import LineOptions
 @command(
     short_help="Load the bundled example log, and show the results.",
     examples=["snapshots demo", "snapshots demo --db demo.db"],
+    reads_config_file=False,  # its database is not that of the user
 )
 @option(
     "--db",

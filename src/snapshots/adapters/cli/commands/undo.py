@@ -15,6 +15,7 @@ from snapshots.adapters.cli.output.progress import WorkBar
 from snapshots.adapters.cli.output.text.backfill import undo_lines
 from snapshots.adapters.cli.services import OpenApplication
 from snapshots.adapters.cli.stop_signals import stopping
+from snapshots.adapters.cli.stored_values import completed_run
 
 
 @command(short_help="Undo one run.", examples=["snapshots runs", "snapshots undo --dry-run RUN"])
@@ -27,10 +28,12 @@ def undo(open_application: OpenApplication, /, run: str, *, dry_run: bool, **opt
     """
     Undo RUN, a backfill or a late completion: remove the snapshots and addresses that it wrote, and restore counts.
 
-    Data written by loads, other runs and operators is not changed. `snapshots runs` lists the runs.
+    Data written by loads, other runs and operators is not changed. `snapshots runs` lists the runs; how the name of a
+    run begins is enough.
     """
     stderr = SafeConsole(stderr=True)
     with opened(open_application, options) as application, stopping() as stopped, WorkBar(stderr) as bar:
+        run = completed_run(application, run) or run
         report = application.undo.undo(run, bar, is_dry_run=dry_run, is_stopped=stopped)
     for line in undo_lines(report, is_dry_run=dry_run):
         click.echo(line)

@@ -5,9 +5,11 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
+from snapshots.app.queries.comparisons.news import News
+from snapshots.app.queries.comparisons.periods import Period
 from snapshots.app.queries.filter_text import filter_text
 from snapshots.app.queries.inventory_reports import Drift
-from snapshots.app.queries.overview import BehaviourSeen, Overview, Period
+from snapshots.app.queries.overview import BehaviourSeen, Overview
 from snapshots.app.queries.reports import HEAVIEST, CoverageReport, LagSpread, Report
 from snapshots.app.queries.session_queries import Group
 from snapshots.domain.snapshot.coverage import NOT_JUDGED, Coverage
@@ -96,6 +98,34 @@ def _period(period: Period | None) -> dict[str, Any]:
             for kind in ("appeared", "disappeared", "grown", "fallen")
         }
         for key, changes in period.changes.items()
+    }
+
+
+def news_document(news: News, selection: str) -> dict[str, Any]:
+    """Return the news; keys are those of `query --by`."""
+    return {
+        "since": news.since,
+        "until": news.until,
+        "filter": selection,
+        "newest_session": news.newest,
+        "changed": _period(news.period),
+        "appeared": {
+            key.value: {
+                "count": appeared.count,
+                "listed": [
+                    {
+                        "value": new.group.values[0],
+                        "organization": new.group.name,
+                        "sessions": new.group.sessions,
+                        "first_seen": new.group.first_seen,
+                        "commands": list(new.commands),
+                    }
+                    for new in appeared.listed
+                ],
+            }
+            for key, appeared in news.appeared.items()
+        },
+        "moved": {"count": news.moved_count, "listed": [move._asdict() for move in news.moved]},
     }
 
 

@@ -119,13 +119,13 @@ def query(
     Every filter may be repeated; its values are ORed, and "none" selects sessions without a value. Each has an inverse
     with --not-, such as --not-country. For example,
     `--hassh HASH --by asn` shows the networks that use one client, and `--asn N --by command` the commands from one
-    network. Filters use the facts of the snapshots, even with --network-at today. Put hour, day, week or month first;
-    command and url cannot be combined with another --by. A session counts for each user name and password that it
-    tried; --by login is short for --by user --by password.
+    network. Filters use the facts of the snapshots, even with --network-at today. With hour, day, week or
+    month first, the newest groups come first. A session counts for each command, URL, user name and password that it
+    has; --by login is short for --by user --by password.
     """
     if not by and (change or addresses):
         raise click.UsageError("--change and --addresses need --by")
-    _refuse_without_effect(bool(by))
+    _refuse_without_effect(is_grouped=bool(by))
     with opened(open_application, {"db": options.pop("db")}) as application:
         session_filter = filter_of(application, options, network_time=NETWORK_TIMES[network_at])
         if change and session_filter.since is not None and session_filter.until is None:
@@ -137,7 +137,7 @@ def query(
             _list(application, session_filter, limit, after, output=output, full=full)
 
 
-def _refuse_without_effect(is_grouped: bool) -> None:  # noqa: FBT001 - of one command
+def _refuse_without_effect(*, is_grouped: bool) -> None:
     """Refuse options that have an effect only with, or only without, --by."""
     context = click.get_current_context()
     only = ("limit", "after") if is_grouped else ("top",)
@@ -185,7 +185,7 @@ def _count(
     like = Group(
         values=(None,) * len(keys),
         sessions=0,
-        attempts=0 if _is_of_logins(keys) else None,
+        attempts=0 if _is_of_logins(keys) and not _has_traits(keys) else None,
         before=0 if change else None,
         addresses=0 if addresses else None,
     )
@@ -239,6 +239,10 @@ def _short(row: Row) -> Row:
 
 def _is_of_logins(keys: Sequence[Dimension | TimeBucket]) -> bool:
     return not {Dimension.USER, Dimension.PASSWORD}.isdisjoint(keys)
+
+
+def _has_traits(keys: Sequence[Dimension | TimeBucket]) -> bool:
+    return any(isinstance(key, Dimension) and key.is_trait for key in keys)
 
 
 def _without_credentials(

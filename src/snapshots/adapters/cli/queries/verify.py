@@ -19,7 +19,9 @@ from snapshots.adapters.cli.options import (
 from snapshots.adapters.cli.output import json_documents, report_documents
 from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.text.report import show_coverage, show_inspection
-from snapshots.adapters.cli.services import OpenApplication
+from snapshots.adapters.cli.services import Application, OpenApplication
+from snapshots.adapters.cli.stored_values import completed_run
+from snapshots.app.safe_text import escaped
 
 SHOWN_VIOLATIONS = 100
 
@@ -70,6 +72,8 @@ def verify(
     are listed; the exit code is 1 if no violation was found.
     """
     with opened(open_application, options) as application:
+        if run is not None:
+            run = _known_run(application, run)
         inspection = application.reports.inspect(show=SHOWN_VIOLATIONS, run=run, full=full)
         found = None if inspection.is_impossible else application.reports.coverage()
         if metrics_file is not None and found is not None:
@@ -88,3 +92,11 @@ def verify(
         click.get_current_context().exit(ExitCode.CHECK_FAILED)
     if inspection.not_checked:
         raise click.ClickException(f"not checked: {'; '.join(inspection.not_checked)}")
+
+
+def _known_run(application: Application, text: str) -> str:
+    """Return the name of the run that begins like a text."""
+    run = completed_run(application, text)
+    if run is None:
+        raise click.ClickException(f"there is no run {escaped(text)[:40]!r}; `snapshots runs` lists them")
+    return run

@@ -167,16 +167,18 @@ class SessionQuery:
     ) -> Select[Any]:
         """Return the ordered query for groups; *before* is the end of the period to compare with."""
         rows, columns = self.rows, dict[str, ColumnElement[Any]]()
-        count: Function[int] = func.count()
-        if isinstance(by[0], Dimension) and by[0].is_trait:
-            each, found_text = trait_texts(self._connection, SESSIONS.behaviour, by[0].value)
-            rows, parts = rows.join(each, true()), [found_text]
-            count = func.count(distinct(SESSIONS.session_id))
-        else:
-            parts = [self.part(each) for each in by]
-        if not TRIED.keys().isdisjoint(by):
-            rows, count = with_logins(rows), func.count(distinct(SESSIONS.session_id))
-            columns["attempts"] = ATTEMPTS
+        traits = [key for key in by if isinstance(key, Dimension) and key.is_trait]
+        texts: dict[Dimension, ColumnElement[Any]] = {}
+        for key in traits:
+            each, texts[key] = trait_texts(self._connection, SESSIONS.behaviour, key.value)
+            rows = rows.join(each, true())
+        parts = [texts[key] if isinstance(key, Dimension) and key in texts else self.part(key) for key in by]
+        is_tried = not TRIED.keys().isdisjoint(by)
+        count: Function[int] = func.count(distinct(SESSIONS.session_id)) if traits or is_tried else func.count()
+        if is_tried:
+            rows = with_logins(rows)
+            if not traits:  # with them, a row of a login is joined once per text
+                columns["attempts"] = ATTEMPTS
         columns["sessions"] = count
         at: ColumnElement[Any] = SESSIONS.first_event_at
         address: ColumnElement[Any] = SESSIONS.source_ip
@@ -200,7 +202,10 @@ class SessionQuery:
             self._grouping(each) if isinstance(each, TimeBucket) else part for part, each in zip(parts, by, strict=True)
         ]
         newest = [groups[0].desc()] if isinstance(by[0], TimeBucket) else []
-        ties = [self._in_order(part, each) for part, each in zip(parts, by, strict=True) if isinstance(each, Dimension)]
+        ties = [
+            self._in_order(part, each) if isinstance(each, Dimension) else group.desc()
+            for part, group, each in zip(parts, groups, by, strict=True)
+        ]
         named = [part.label(f"part{n}") for n, part in enumerate(parts)]
         query = select(*named, *(column.label(name) for name, column in columns.items())).select_from(rows)
         query = query.where(*self.conditions(parts=by, since=since)).group_by(*groups)
@@ -230,6 +235,35 @@ class SessionQuery:
     def attempts_without_credentials(self) -> Select[int]:
         """Return the query that counts the attempts whose credentials are not stored."""
         return attempts_without_credentials(self.conditions(), self.rows)
+
+    def moves(self) -> Select[Any]:
+        """Return consecutive attacks of an address with different ASNs, of which the filter selects the later one."""
+        asn, method, at = self.part(Dimension.ASN), self.part(Dimension.ASN_METHOD), SESSIONS.first_event_at
+        address = SESSIONS.source_ip
+        later = select(SESSIONS.session_id, address).where(*self.conditions(), asn.is_not(None)).cte("later")
+
+        def previous(value: ColumnElement[Any]) -> ColumnElement[Any]:
+            return func.lag(value, type_=value.type).over(partition_by=address, order_by=(at, SESSIONS.session_id))
+
+        has_later = address.in_(select(later.c.source_ip))
+        attacks = (
+            select(
+                SESSIONS.session_id,
+                address.label("address"),
+                asn.label("asn"),
+                method.label("method"),
+                at.label("at"),
+                previous(asn).label("before"),
+                previous(method).label("before_method"),
+                previous(at).label("before_at"),
+            )
+            .where(has_later, asn.is_not(None), is_timestamp(self._connection, at))
+            .subquery("attacks")
+        )
+        named = ("address", "asn", "method", "at", "before", "before_method", "before_at")
+        query = select(*(attacks.c[name] for name in named))
+        query = query.where(attacks.c.session_id.in_(select(later.c.session_id)), attacks.c.before != attacks.c.asn)
+        return query.order_by(attacks.c.at.desc(), attacks.c.session_id.desc())
 
     def _grouping(self, span: TimeBucket) -> ColumnElement[Any]:
         return bucket_key(self._connection, span.value, SESSIONS.first_event_at)

@@ -21,6 +21,7 @@ from snapshots.adapters.sql.rows.session_logins import SqlSessionLogins
 from snapshots.adapters.sql.schema.tables import known_networks, session_summaries
 from snapshots.app.errors import InvalidQuery
 from snapshots.app.ports.runtime import Clock
+from snapshots.app.queries.comparisons.address_moves import AddressMove
 from snapshots.app.queries.session_queries import (
     SNAPSHOT_FACTS,
     AddressPage,
@@ -151,6 +152,28 @@ class SqlSessionQueries:
         last = "" if len(found) < limit else str(SessionCursor(found[-1].stored_at, found[-1].session_id))
         return SessionPage(lines, last)
 
+    def address_moves(self, session_filter: SessionFilter) -> Sequence[AddressMove]:
+        """Return the addresses whose network changed between two attacks, the newest first."""
+        _check(session_filter, [Dimension.ASN], with_before=False)
+        with self._database.reading() as connection:
+            moves = connection.execute(self._asked(connection, session_filter).moves()).all()
+            latest = {row.address: row for row in reversed(moves)}
+            names = _organizations(connection, {asn for row in latest.values() for asn in (row.before, row.asn)})
+            return [
+                AddressMove(
+                    address=row.address,
+                    before=row.before,
+                    before_name=names.get(row.before),
+                    before_method=row.before_method,
+                    before_at=row.before_at,
+                    asn=row.asn,
+                    name=names.get(row.asn),
+                    method=row.method,
+                    at=row.at,
+                )
+                for row in sorted(latest.values(), key=lambda row: (row.at, row.address), reverse=True)
+            ]
+
     def attempts_without_credentials(self, session_filter: SessionFilter) -> int:
         """Count the login attempts whose credentials are not stored."""
         _check(session_filter, [Dimension.ASN], with_before=False)
@@ -225,10 +248,8 @@ def _distinct(connection: Connection, column: ColumnElement[str], beginning: str
 def _check(session_filter: SessionFilter, by: Sequence[Dimension | TimeBucket], *, with_before: bool) -> None:
     if not by or len(set(by)) < len(by):
         raise InvalidQuery("give at least one --by, and each key once")
-    if any(isinstance(each, TimeBucket) for each in by[1:]):
-        raise InvalidQuery("give only one of hour, day, week and month, as the first --by")
-    if len(by) > 1 and any(isinstance(each, Dimension) and each.is_trait for each in by):
-        raise InvalidQuery("--by command and --by url cannot be combined with another --by: a session has several")
+    if sum(isinstance(each, TimeBucket) for each in by) > 1:
+        raise InvalidQuery("give only one of hour, day, week and month")
     if any(isinstance(each, Dimension) and each.only_filters for each in by):
         raise InvalidQuery("sessions cannot be grouped by a part of a name; group by asn")
     if repeated := [key.value for key in (*session_filter.values, *session_filter.excluded) if key.is_trait]:
@@ -248,8 +269,8 @@ def _check_before(since: datetime | None, until: datetime | None, by: Sequence[D
         _ = since - (until - since)
     except OverflowError as exc:
         raise InvalidQuery("--since is too early for --change: no period of the same length lies before it") from exc
-    if any(isinstance(each, TimeBucket) or each.is_trait for each in by):
-        raise InvalidQuery("--change cannot be combined with --by hour, day, week, month, command or url")
+    if any(isinstance(each, TimeBucket) for each in by):
+        raise InvalidQuery("--change cannot be combined with --by hour, day, week or month")
 
 
 def _organizations(connection: Connection, numbers: Collection[int | None]) -> Mapping[int, str]:

@@ -91,7 +91,7 @@ def trait_texts(
     """Return a row source with one row per text of a trait in the behavior of sessions, and its text column."""
     if connection.dialect.name == "postgresql":
         pairs = func.json_array_elements(cast(behaviour, postgresql.JSON).op("->")(trait))
-        each = pairs.table_valued(column("value", postgresql.JSON), name="pairs").lateral()
+        each = pairs.table_valued(column("value", postgresql.JSON), name=f"{trait}_pairs").lateral()
         return each, each.c.value.op("->>", return_type=String())(literal_column("1"))
-    each = func.json_each(behaviour, f"$.{trait}").table_valued("value", name="pairs")
+    each = func.json_each(behaviour, f"$.{trait}").table_valued("value", name=f"{trait}_pairs")
     return each, func.json_extract(each.c.value, "$[1]", type_=String)

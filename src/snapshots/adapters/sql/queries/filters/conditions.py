@@ -52,7 +52,7 @@ def is_in_networks_named(connection: Connection, parts: Sequence[str]) -> Column
     """
     Return the condition that the name of a session's network contains one of some texts, in any case.
 
-    Names are compared here: the databases fold the case of different letters.
+    Names are compared here: SQLite and PostgreSQL change the case of different characters.
     """
     folded = [part.casefold() for part in parts]
     names = connection.execute(select(known_networks.c.asn_number, known_networks.c.organization_name))
