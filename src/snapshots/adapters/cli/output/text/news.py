@@ -61,12 +61,10 @@ def _summary(news: News) -> str:
     if news.period is None or not news.period.sessions:
         newest = f" The newest session is of {_time(news.newest)}." if news.newest is not None else ""
         return f"No sessions since {_time(news.since)}.{newest}"
-    change = news.period.sessions - news.period.sessions_before
-    compared = f"{abs(change):,} {'more' if change > 0 else 'fewer'} than" if change else "as many as"
-    return (
-        f"{count_of(news.period.sessions, 'session')} since {_time(news.since)}, {compared} in the period of the same"
-        f" length before ({news.period.sessions_before:,})."
-    )
+    before, change = news.period.sessions_before, news.period.sessions - news.period.sessions_before
+    compared = f"{abs(change):,} {'more' if change > 0 else 'fewer'} than the {before:,}" if change else "as many as"
+    sessions = f"{count_of(news.period.sessions, 'session')} since {_time(news.since)}"
+    return f"{sessions}, {compared if before else 'none'} in the period of the same length before."
 
 
 def _appeared(key: Dimension, appeared: Appeared) -> Iterator[str]:
