@@ -76,6 +76,11 @@ def rows(database: str) -> Sequence[str]:
             )
         ),
         "INSERT INTO keyfingerprints (session, username, fingerprint) VALUES ('0123456789ab', 'root', 'aa:bb')",
+        # Without a row in sessions, as MySQL refuses a long address.
+        (
+            "INSERT INTO auth (session, success, username, password, timestamp) VALUES"
+            f" ('cccccccccccc', {true}, '', '', '{begin}')"
+        ),
         (
             "INSERT INTO ipforwards (session, timestamp, dst_ip, dst_port) VALUES"
             f" ('0123456789ab', '{begin}', '203.0.113.9', 25)"
@@ -124,7 +129,7 @@ def check_loaded(run: Run, printed: str, folder: Path) -> None:
 
     found = {row["session_id"]: row for row in json.loads(run("query", "--format", "json", "--limit", "10")[1])["rows"]}
     whole, cut = found["0123456789ab"], found["ba9876543210"]
-    assert len(found) == 2
+    assert (len(found), found["cccccccccccc"]["gap"]) == (3, "no_source_ip")
     assert whole["first_event_at"].startswith("2026-11-24T02:14:11")
     assert whole["last_event_at"].startswith("2026-11-24T02:14:31")
     counts = {name: whole[name] for name in ("events", "logins", "commands", "downloads")}
@@ -138,7 +143,8 @@ def check_loaded(run: Run, printed: str, folder: Path) -> None:
     assert whole["download_hash"] == HASH
     assert (cut["source_ip"], cut["events"], cut["asn"]) == ("2001:4860:4860::8888", 1, 15169)
     pairs = json.loads(run("query", "--by", "user", "--by", "password", "--format", "json")[1])["rows"]
-    assert sorted(pair["attempts"] for pair in pairs) == [1, 2]
+    assert sorted(pair["attempts"] for pair in pairs) == [1, 1, 2]
+    assert (whole["protocol"], cut["protocol"]) == ("ssh", None)
     assert run("dead-letters")[1] == ""
 
 
@@ -181,9 +187,25 @@ def client(socket: Path, statements: str, *options: str) -> str:
 
 
 @pytest.mark.mysql
+def test_a_cut_address_of_mysql_is_unknown(run: Run, mysql: Path) -> None:
+    """An older table has 15 characters for it: the rest of an IPv6 address would be another one, or none."""
+    cut = "USE cowrie; SET sql_mode = ''; ALTER TABLE sessions MODIFY ip varchar(15);"
+    client(mysql, cut)
+
+    lines = client(mysql, run("cowrie-tables", "mysql")[1], "-NBr", "cowrie").splitlines()
+
+    addresses = {event["session"]: event["src_ip"] for event in map(json.loads, lines)}
+    assert addresses == {"0123456789ab": "8.8.8.8", "ba9876543210": None, "cccccccccccc": None}
+
+
+@pytest.mark.mysql
 def test_mysql(run: Run, mysql: Path, tmp_path: Path) -> None:
     """The output plugin stores the local time of the server in whole seconds, and the text NULL."""
-    check_loaded(run, client(mysql, run("cowrie-tables", "mysql")[1], "-NBr", "cowrie"), tmp_path)
+    check_loaded(
+        run,
+        client(mysql, run("cowrie-tables", "mysql")[1], "-NBr", "--default-character-set=utf8mb4", "cowrie"),
+        tmp_path,
+    )
 
 
 def test_every_dialect_has_a_test() -> None:

@@ -14,21 +14,36 @@ class Dialect:
         utc: Returns the expression for a stored time as ISO 8601 in UTC. On MySQL and PostgreSQL, Cowrie stores the
             local time of the server without an offset.
         is_true: Returns the condition that a flag is set.
+        text: Returns the expression for a text; SQLite may hold bytes, of which it makes no JSON.
+        address: The address of a session. MySQL may have cut an IPv6 address to the width of the column, so that one of
+            this width is unknown.
     """
 
     json_object: str
     utc: Callable[[str], str]
     is_true: Callable[[str], str]
+    text: Callable[[str], str] = str
+    address: str = "s.ip"
 
 
 DIALECTS: Mapping[str, Dialect] = {
-    "sqlite": Dialect(json_object="json_object", utc=str, is_true=lambda column: f"{column} = 1"),
+    "sqlite": Dialect(
+        json_object="json_object",
+        utc=str,
+        is_true=lambda column: f"{column} = 1",
+        text=lambda column: f"CAST({column} AS TEXT)",
+    ),
     "mysql": Dialect(
         json_object="JSON_OBJECT",
         utc=lambda column: (
             f"DATE_FORMAT(DATE_ADD('1970-01-01', INTERVAL UNIX_TIMESTAMP({column}) SECOND), '%Y-%m-%dT%H:%i:%sZ')"
         ),
         is_true=lambda column: f"{column} = 1",
+        address=(
+            "CASE WHEN s.ip NOT LIKE '%:%' OR char_length(s.ip) < (SELECT character_maximum_length FROM"
+            " information_schema.columns WHERE table_schema = database() AND table_name = 'sessions'"
+            " AND column_name = 'ip') THEN s.ip END"
+        ),
     ),
     "postgresql": Dialect(
         json_object="json_build_object",
@@ -48,7 +63,7 @@ def events_query(database: str) -> str:
 
     Each event has a member `row`, which names its table and row: without it, equal rows of the same second would count
     as one event. The tables do not store the time of a client version, a key or the end of a recording; these events
-    have the start of their session.
+    have the start of their session. Only SSH sessions have a client version, so that the others have no protocol.
 
     Args:
         database: A key of `DIALECTS`.
@@ -58,66 +73,58 @@ def events_query(database: str) -> str:
 
 
 def _selects(dialect: Dialect) -> Sequence[str]:
-    succeeded, typed = dialect.is_true("t.success"), dialect.is_true("t.success")
+    succeeded, text = dialect.is_true("t.success"), dialect.text
     login = f"CASE WHEN {succeeded} THEN 'cowrie.login.success' ELSE 'cowrie.login.failed' END"
     entered = (
         "CASE WHEN t.success IS NULL THEN 'cowrie.session.input'"
-        f" WHEN {typed} THEN 'cowrie.command.input' ELSE 'cowrie.command.failed' END"
+        f" WHEN {succeeded} THEN 'cowrie.command.input' ELSE 'cowrie.command.failed' END"
     )
     hash_of_file = "NULLIF(t.shasum, 'NULL')"
     transferred = (
         f"CASE WHEN {hash_of_file} IS NULL THEN 'cowrie.session.file_download.failed'"
         " WHEN t.url = '' THEN 'cowrie.session.file_upload' ELSE 'cowrie.session.file_download' END"
     )
-    file_members = {"url": "t.url", "outfile": "NULLIF(t.outfile, 'NULL')", "shasum": hash_of_file}
+    credentials = {"username": text("t.username"), "password": text("t.password")}
+    file_members = {"url": text("t.url"), "outfile": text("NULLIF(t.outfile, 'NULL')"), "shasum": hash_of_file}
+    key = {"username": text("t.username"), "fingerprint": "t.fingerprint"}
+    target = {"dst_ip": text("t.dst_ip"), "dst_port": "t.dst_port"}
+    protocol = {"protocol": "CASE WHEN s.client IS NOT NULL THEN 'ssh' END"}
     return [
-        _select(dialect, "sessions", "'cowrie.session.connect'", "s.starttime", {}),
-        _select(dialect, "sessions", "'cowrie.session.closed'", "s.endtime", {}, where="s.endtime IS NOT NULL"),
-        _select(dialect, "clients", "'cowrie.client.version'", "s.starttime", {"version": "c.version"}),
-        _select(dialect, "auth", login, "t.timestamp", {"username": "t.username", "password": "t.password"}),
-        _select(dialect, "input", entered, "t.timestamp", {"input": "t.input"}),
+        _select(dialect, "sessions", "'cowrie.session.connect'", "s.starttime", protocol),
+        _select(dialect, "sessions", "'cowrie.session.closed'", "s.endtime", {}),
+        _select(dialect, "clients", "'cowrie.client.version'", "s.starttime", {"version": text("c.version")}),
+        _select(dialect, "auth", login, "t.timestamp", credentials),
+        _select(dialect, "input", entered, "t.timestamp", {"input": text("t.input")}),
         _select(dialect, "downloads", transferred, "t.timestamp", file_members),
-        _select(
-            dialect,
-            "keyfingerprints",
-            "'cowrie.client.fingerprint'",
-            "s.starttime",
-            {"username": "t.username", "fingerprint": "t.fingerprint"},
-        ),
-        _select(
-            dialect,
-            "ipforwards",
-            "'cowrie.direct-tcpip.request'",
-            "t.timestamp",
-            {"dst_ip": "t.dst_ip", "dst_port": "t.dst_port"},
-        ),
+        _select(dialect, "keyfingerprints", "'cowrie.client.fingerprint'", "s.starttime", key),
+        _select(dialect, "ipforwards", "'cowrie.direct-tcpip.request'", "t.timestamp", target),
         _select(dialect, "ttylog", "'cowrie.log.closed'", "s.starttime", {"ttylog": "t.ttylog", "size": "t.size"}),
     ]
 
 
-def _select(dialect: Dialect, table: str, event: str, at: str, members: Mapping[str, str], *, where: str = "") -> str:
-    """Return the SELECT for the events in one table, each joined to its session."""
+def _select(dialect: Dialect, table: str, event: str, at: str, members: Mapping[str, str]) -> str:
+    """Return the SELECT for the events in one table with a time, each joined to its session, if that has a row."""
     joins = {
         "sessions": "FROM sessions s",
         "clients": "FROM sessions s JOIN clients c ON c.id = s.client",
     }
-    source = joins.get(table, f"FROM {table} t JOIN sessions s ON s.id = t.session")
-    row = "rtrim(s.id)" if table in joins else "t.id"
+    source = joins.get(table, f"FROM {table} t LEFT JOIN sessions s ON s.id = t.session")
+    session, row = ("s.id", "rtrim(s.id)") if table in joins else ("t.session", "t.id")
     stated = {
         "eventid": event,
-        "session": "rtrim(s.id)",
+        "session": f"rtrim({session})",
         "timestamp": dialect.utc(at),
-        "src_ip": "s.ip",
+        "src_ip": dialect.address,
         "sensor": "n.ip",
         **members,
         "row": _concatenated(dialect, table, row),
     }
     pairs = ",\n  ".join(f"'{name}', {value}" for name, value in stated.items())
-    condition = f"\nWHERE {where}" if where else ""
-    return f"SELECT {dialect.json_object}(\n  {pairs})\n{source}\nLEFT JOIN sensors n ON n.id = s.sensor{condition}"
+    return (
+        f"SELECT {dialect.json_object}(\n  {pairs})\n{source}"
+        f"\nLEFT JOIN sensors n ON n.id = s.sensor\nWHERE {at} IS NOT NULL"
+    )
 
 
 def _concatenated(dialect: Dialect, table: str, row: str) -> str:
-    if dialect is DIALECTS["mysql"]:
-        return f"concat('{table} ', {row})"
-    return f"'{table} ' || {row}"
+    return f"concat('{table} ', {row})" if dialect is DIALECTS["mysql"] else f"'{table} ' || {row}"
