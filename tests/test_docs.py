@@ -89,7 +89,7 @@ def test_an_example_with_another_output_is_detected() -> None:
 def test_every_command_in_a_document_exists_with_its_options(document: Path) -> None:
     """Also those that no test can run, such as on a cluster."""
     for line in shell_lines(document.read_text()):
-        words = shlex.split(line, comments=True)
+        words = shlex.split(line.partition(" | ")[0], comments=True)
         command: click.Command = cli
         while isinstance(command, click.Group) and words and not words[0].startswith("-"):
             assert words[0] in command.commands or words[0].isupper(), line
@@ -431,7 +431,7 @@ def test_every_unit_calls_an_existing_command(unit: Path) -> None:
     words = shlex.split(settings["Service"]["ExecStart"])
     program, option, file, *arguments = words
     assert (Path(program).name, option, Path(file).name) == ("snapshots", "--config", "snapshots.toml")
-    config = ConfigFile.read(Path("docs/systemd/snapshots.toml"), cli.commands)
+    config = ConfigFile(Path("docs/systemd/snapshots.toml"), set(cli.commands))
 
     context = click.Context(cli, info_name="snapshots")
     context.meta[META_KEY] = config

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from snapshots.__main__ import main
 from snapshots.adapters.cli.config_file import SHARED
 from snapshots.adapters.cli.main import cli
 from tests.journeys.conftest import NEW, Run
@@ -66,9 +65,16 @@ def test_the_file_of_the_user_is_read(run: Run, config: Path, tmp_path: Path, mo
         ("[loud]\nquiet = true", "there is no command 'loud'"),
         ("[load]\nloud = true", "`load` has no option --loud"),
         ("[load]\nquiet = 1", "quiet must be true or false"),
-        ("[load]\nmetrics-file = true", "metrics-file must not be true or false"),
+        ("[load]\nmetrics-file = true", "metrics-file must be a text, in quotes"),
+        ("db = 5", "db must be a text, in quotes"),
+        ("db = {a = 1}", "db must be a text, in quotes"),
+        ("lock-timeout = true", "lock-timeout must be a number"),
+        ("[load.foo]\nquiet = true", "`load` has no command 'foo'"),
+        ("[facts.refersh]\nlimit = 1", "`facts` has no command 'refersh'"),
+        (f"x = {'[' * 20_000}", "is not valid TOML"),
+        ("#" * 2**20 + "#", "has more than 1,048,576 bytes"),
         ('[load]\nmetrics-file = ["a", "b"]', "metrics-file can have only one value"),
-        ("[load]\nmetrics-file = 2026-01-01", "metrics-file must be a text, a number or true or false"),
+        ("[load]\nmetrics-file = 2026-01-01", "metrics-file must be a text, in quotes"),
         ("lock-timeout = -1", "Invalid value for '--lock-timeout'"),
         ("[facts]\nfresh = true", "`facts` has no option --fresh"),
     ],
@@ -100,11 +106,25 @@ def test_commands_in_groups_have_tables_of_their_own(run: Run, config: Path, tmp
     assert (code, "no-table" in err) == (1, True), err
 
 
-def test_the_demonstration_ignores_the_file(config: Path, tmp_path: Path) -> None:
-    """Its log does not belong into the database of the user."""
-    assert main(["--config", str(config), "demo"]) == 0
+def test_the_demonstration_ignores_the_file(run: Run, config: Path, tmp_path: Path) -> None:
+    """Its log does not belong into the database of the user; a broken file does not stop it either."""
+    assert run("--config", config, "demo")[0] == 0
 
     assert not (tmp_path / "own.db").exists()
+    config.write_text("db =")
+    for command in (("completion", "bash"), ("cowrie-tables", "sqlite")):
+        assert run("--config", config, *command)[0] == 0
+
+
+def test_a_file_of_the_user_that_cannot_be_read_is_no_default(
+    run: Run, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a link that leads nowhere: the user would believe that it is used."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    (tmp_path / "xdg/snapshots").mkdir(parents=True)
+    (tmp_path / "xdg/snapshots/snapshots.toml").symlink_to(config.with_name("none.toml"))
+
+    assert "cannot be read" in run("report")[2]
 
 
 def test_a_shared_option_means_the_same_everywhere() -> None:

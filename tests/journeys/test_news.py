@@ -69,6 +69,7 @@ def test_the_cursor_reports_each_value_once(run: Run, tmp_path: Path) -> None:
     assert run("load", "-q", NEW)[0] == 0
     first = run("news", *BEFORE_ALL, "--cursor", cursor)
     second = run("news", *BEFORE_ALL, "--cursor", cursor)
+    assert cursor.stat().st_mode & 0o777 == 0o600
     assert run("load", "-q", OLD)[0] == 0
     third = run("news", "--cursor", cursor)
     fourth = run("news", "--cursor", cursor)
@@ -101,7 +102,7 @@ def test_values_stay_news_until_they_are_sent(
     assert [path for path, _, _ in received] == ["/refuse", "/moved", "/topic?priority=low"]
     _, headers, body = received[-1]
     assert headers["Title"].startswith("Honeypot: 15 new networks")
-    assert body.decode() == sent[1]
+    assert body.decode() == sent[1].replace("http://", "hxxp://")
 
 
 def test_json_is_sent_with_its_text(run: Run, posted: tuple[str, list[tuple[str, dict[str, str], bytes]]]) -> None:
@@ -115,7 +116,7 @@ def test_json_is_sent_with_its_text(run: Run, posted: tuple[str, list[tuple[str,
     ((path, headers, body),) = received
     document = json.loads(body)
     assert (path, headers["Content-Type"]) == ("/", "application/json")
-    assert document["text"].splitlines()[1:] == text.splitlines()[1:]
+    assert document["text"].splitlines()[:8] == text.splitlines()[:8]
     assert document["appeared"]["asn"]["count"] == 15
 
 
@@ -158,11 +159,60 @@ def test_an_address_in_another_network_is_news(run: Run, tmp_path: Path) -> None
     assert "another network" not in earlier
 
 
+def test_a_move_in_a_log_that_is_loaded_late_is_news_once(
+    run: Run, tmp_path: Path, posted: tuple[str, list[tuple[str, dict[str, str], bytes]]]
+) -> None:
+    """Its attack was before the last call; nothing is sent when no value appeared and no address moved."""
+    url, received = posted
+    call = ("news", "--cursor", tmp_path / "news.json", "--post", url)
+    log = tmp_path / "cowrie.json"
+    log.write_text(event("a1", "2026-10-20T10:00:00Z") + event("b1", "2026-10-20T10:00:00Z", "1.1.1.1"))
+    assert run("load", "-q", log)[0] == 0
+    assert run("correct", "b1", "--asn", "64500", "--reason", "moved")[0] == 0
+    assert run(*call, *BEFORE_ALL)[0] == 0
+    log.write_text(event("a2", "2026-10-24T10:00:00Z"))
+    assert run("load", "-q", log)[0] == 0
+    assert run(*call)[0] == 0
+    log.write_text(event("b2", "2026-10-24T10:00:00Z", "1.1.1.1"))
+    assert run("load", "-q", log)[0] == 0
+    assert run(*call)[0] == 0
+    assert run(*call)[0] == 0
+
+    first, moved = (body.decode() for _, _, body in received)
+    assert "another network" not in first
+    assert "1 address in another network than at the attack before:\n  1.1.1.1  AS64500" in moved
+
+
+def test_commands_of_attackers_are_no_markup_and_no_links(
+    run: Run, tmp_path: Path, posted: tuple[str, list[tuple[str, dict[str, str], bytes]]]
+) -> None:
+    """Anybody could notify a whole channel by typing into the honeypot."""
+    url, received = posted
+    typed = "<!channel> @everyone <http://evil.example|click> HTTPS://evil.example"
+    log = tmp_path / "cowrie.json"
+    log.write_text(event("a1", "2026-11-24T10:00:00Z", eventid="cowrie.command.input", input=typed))
+    assert run("load", "-q", log)[0] == 0
+
+    assert run("news", *BEFORE_ALL, "--format", "json", "--post", url.replace("//", "//me:s%20cret@"))[0] == 0
+    assert run("news", *BEFORE_ALL, "--post", url)[0] == 0
+
+    (_, headers, document), (_, _, text) = received
+    assert headers["Authorization"] == "Basic bWU6cyBjcmV0"
+    shown = json.loads(document)["text"]
+    assert "&lt;!channel&gt; @\u200beveryone &lt;hxxp://evil.example|click&gt;" in shown
+    assert "http://" not in text.decode().lower()
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
         (("--until", "now"), 2, "--until has no effect"),
         (("--post", "ftp://example.com"), 2, "begins with http:// or https://"),
+        (("--post", "http://example.com:port/"), 2, "begins with http:// or https://"),
+        (("--post", "http://example.com/\xe9"), 2, "begins with http:// or https://"),
+        (("--cursor", "-"), 2, "--cursor - is not a regular file"),
+        (("--cursor", "/dev/full"), 2, "is not a regular file"),
+        (("--cursor", "{folder}"), 2, "is a directory"),
         (("--user", "rot"), 2, "no session has the user 'rot'"),
         (("--cursor", "{folder}/none/news.json"), 1, "cannot be written"),
         (("--cursor", "{folder}/bad.json"), 1, "is not a file that `news --cursor` wrote"),
@@ -173,7 +223,9 @@ def test_an_address_in_another_network_is_news(run: Run, tmp_path: Path) -> None
 def test_wrong_options_are_refused(run: Run, tmp_path: Path, options: tuple[str, str], code: int, message: str) -> None:
     """Each with a sentence."""
     assert run("load", "-q", NEW)[0] == 0
-    (tmp_path / "bad.json").write_text('{"filter": 1}')
+    (tmp_path / "bad.json").write_text(
+        '{"filter": "", "until": "0001-01-01T00:00:00+14:00", "reported": {}, "moved": {}}'
+    )
     assert run("news", "--country", "US", "--cursor", tmp_path / "cursor.json")[0] == 0
 
     found = run("news", *BEFORE_ALL, options[0], options[1].format(folder=tmp_path))

@@ -90,10 +90,10 @@ class _ExamplesMixin(click.Command):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         """Make the context of a call; options that are not given have the values of the configuration file."""
-        config = parent.find_root().meta.get(META_KEY) if parent is not None else None
-        if config is not None and self.reads_config_file:
+        file = parent.find_root().meta.get(META_KEY) if parent is not None else None
+        if file is not None and self.reads_config_file:
             names = [*_names(parent), info_name or ""]
-            extra["default_map"] = config.defaults(names, self.params)
+            extra["default_map"] = file.content.defaults(names, self.params, subcommands=getattr(self, "commands", ()))
         return super().make_context(info_name, args, parent, **extra)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -196,7 +196,10 @@ class Group(_ExamplesMixin, click.Group):
             return super().shell_complete(ctx, incomplete)
         places = self.commands.places
         names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
-        return [CompletionItem(name, help=places[name].short_help) for name in names]
+        return [
+            CompletionItem(name, help=places[name].short_help if name in places else self.commands[name].short_help)
+            for name in names
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, without importing those that are not needed."""

@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
-import click.shell_completion
 
 from snapshots.adapters.cli.command import Decorated, Section, option
+from snapshots.adapters.cli.completions import completer_of
 from snapshots.adapters.cli.options import valid_text
 from snapshots.adapters.cli.services import Application
 from snapshots.adapters.cli.stored_values import check_stored, completed
 from snapshots.adapters.cli.times import Time
 from snapshots.app.queries.action import Action
+from snapshots.app.queries.country_names import COUNTRY_NAMES
 from snapshots.app.queries.session_queries import (
     FOUND_BY,
     HASHES,
@@ -20,7 +21,10 @@ from snapshots.app.queries.session_queries import (
     NetworkTime,
     SessionFilter,
 )
+from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.session.logins import MOST_CREDENTIALS
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.snapshot import Method
 
 NONE = "none"
 """The value that selects sessions without a value."""
@@ -60,6 +64,16 @@ OPTIONS = tuple(key for key in FOUND_BY if key not in METHODS_OF_FACTS.values())
 
 ACTIONS = [each.value for each in Action]
 
+WORDS: Mapping[Dimension, Iterable[str]] = {
+    Dimension.COUNTRY: COUNTRY_NAMES,
+    Dimension.IP_TYPE: [kind.value for kind in IpType],
+    Dimension.PROTOCOL: ("ssh", "telnet"),
+    Dimension.METHOD: [method.value for method in Method],
+    Dimension.TYPE_BY: ("address", "network"),
+    Dimension.GAP: [gap.value for gap in Gap],
+}
+"""Values of closed sets, which a shell completes."""
+
 MEANINGS = {Action.LOGIN: "login (successful)"}
 """How the help names an action whose name could mean more."""
 
@@ -76,12 +90,6 @@ class Actions(click.ParamType[tuple[Action, ...]]):
         if unknown:
             self.fail(f"{unknown[0][:40]!r} is not an action (use one or more of {','.join(ACTIONS)})", param, ctx)
         return tuple(Action(word) for word in words)
-
-    def shell_complete(
-        self, _ctx: click.Context, _param: click.Parameter, incomplete: str
-    ) -> list[click.shell_completion.CompletionItem]:
-        """Complete an action."""
-        return [click.shell_completion.CompletionItem(word) for word in ACTIONS if word.startswith(incomplete)]
 
 
 def filter_options(function: Decorated) -> Decorated:
@@ -119,7 +127,13 @@ def _did_options() -> Iterable[Callable[[Decorated], Decorated]]:
         ("--not-did", "Only sessions that did none of these. Every filter has such an inverse: --not-country CN."),
     ):
         yield option(
-            name, type=Actions(), multiple=True, metavar="WHAT[,WHAT]", section=Section.FILTERS, help=help_text
+            name,
+            type=Actions(),
+            multiple=True,
+            metavar="WHAT[,WHAT]",
+            section=Section.FILTERS,
+            help=help_text,
+            shell_complete=completer_of(ACTIONS),
         )
 
 
@@ -132,6 +146,7 @@ def _value_option(key: Dimension, *, prefix: str = "", hidden: bool = False) -> 
         section=Section.FILTERS,
         help=help_text,
         hidden=hidden,
+        shell_complete=completer_of(WORDS[key]) if key in WORDS else None,
     )
 
 

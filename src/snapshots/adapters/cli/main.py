@@ -104,4 +104,4 @@ def cli(context: click.Context, config_file: Path | None) -> None:
     """Store the network, country and IP type of each Cowrie session, from the data nearest to the attack."""
     file = config_file if config_file is not None else default_file()
     if file is not None:
-        context.meta[META_KEY] = ConfigFile.read(file, COMMANDS)
+        context.meta[META_KEY] = ConfigFile(file, COMMANDS)

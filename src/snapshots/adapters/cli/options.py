@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from snapshots.adapters.cli.command import Decorated, Section, option, renamed_option
+from snapshots.adapters.cli.completions import complete_files
 from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.services import Application, OpenApplication
 from snapshots.adapters.cli.settings import Settings
@@ -45,6 +46,7 @@ database_option = option(
     "--db",
     envvar="SNAPSHOTS_DB",
     metavar="URL|PATH",
+    shell_complete=complete_files,
     section=Section.DATABASE,
     help="The database.  [env var: SNAPSHOTS_DB; default: sqlite:///snapshots.db]",
 )

@@ -23,6 +23,9 @@ SHORTENED = "…"
 """The end of a value that was printed shortened."""
 
 SHOWN = 5
+SHORTEST_RUN = len("20261129T17")
+"""Minimum characters of the beginning of a run's name: the day and the hour."""
+
 MOST_RUNS = 100_000
 """More runs than there are."""
 
@@ -63,8 +66,10 @@ def completed_run(application: Application, text: str) -> str | None:
     Return the name of the run that begins like a text; None if there is none.
 
     Raises:
-        click.UsageError: Several runs begin like it.
+        click.UsageError: Several runs begin like it, or it is shorter than `SHORTEST_RUN`.
     """
+    if len(text) < SHORTEST_RUN:
+        raise click.UsageError(f"{escaped(text)[:40]!r} is too short for the name of a run (such as 20261129T171724)")
     names = [record.run for record in application.runs(MOST_RUNS)]
     found = [name for name in names if name.startswith(text)]
     if text in names:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from snapshots.adapters.cli.command import Decorated, Section, group, option
+from snapshots.adapters.cli.completions import complete_files
 from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.options import database_option, facts_options, lock_option, opened, stdout
 from snapshots.adapters.cli.output.text.load import show_load
@@ -57,7 +58,7 @@ def cluster_options(function: Decorated) -> Decorated:
     short_help="Load Cowrie logs into a folder.",
     examples=["snapshots fleet load --master local[4] --to /data/sessions /data/cowrie/log"],
 )
-@click.argument("paths", nargs=-1, required=True, metavar="INPUT...")
+@click.argument("paths", nargs=-1, required=True, metavar="INPUT...", shell_complete=complete_files)
 @option("--to", required=True, metavar="FOLDER", section=Section.GENERAL, help="Folder for the Parquet files.")
 @cluster_options
 @facts_options
@@ -141,7 +142,7 @@ def backfill(
     short_help="Copy a folder into a database.",
     examples=["snapshots fleet import /data/sessions --db postgresql://localhost/cowrie"],
 )
-@click.argument("folder")
+@click.argument("folder", shell_complete=complete_files)
 @facts_options
 @database_option
 @lock_option

@@ -15,6 +15,7 @@ SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
         "snapshots completion bash > ~/.local/share/bash-completion/completions/snapshots",
         "snapshots completion fish > ~/.config/fish/completions/snapshots.fish",
     ],
+    reads_config_file=False,
 )
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 @click.pass_context

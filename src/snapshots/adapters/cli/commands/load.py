@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from snapshots.adapters.cli.command import Section, command, option, renamed_option
+from snapshots.adapters.cli.completions import complete_files
 from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.options import (
     database_option,
@@ -44,7 +45,7 @@ POLL_INTERVAL = click.FloatRange(0.05, 3600)
         "zcat cowrie.json.2026-03-0*.gz | snapshots load --sensor edge-1 -",
     ],
 )
-@click.argument("paths", nargs=-1, required=True)
+@click.argument("paths", nargs=-1, required=True, shell_complete=complete_files)
 @option(
     "--sensor",
     metavar="NAME",

@@ -83,7 +83,7 @@ def overview_document(overview: Overview) -> dict[str, Any]:
     }
 
 
-def _period(period: Period | None) -> dict[str, Any]:
+def _period(period: Period | None, top: int | None = None) -> dict[str, Any]:
     """Return what differs between the newest period and the one before, by the names of `query --by`."""
     if period is None:
         return {"since": None, "until": None}
@@ -94,21 +94,21 @@ def _period(period: Period | None) -> dict[str, Any]:
         "before": period.sessions_before,
     } | {
         key.value: {
-            kind: [asdict(change) for change in getattr(changes, kind)]
+            kind: [asdict(change) for change in getattr(changes, kind)[:top]]
             for kind in ("appeared", "disappeared", "grown", "fallen")
         }
         for key, changes in period.changes.items()
     }
 
 
-def news_document(news: News, selection: str) -> dict[str, Any]:
-    """Return the news; keys are those of `query --by`."""
+def news_document(news: News, selection: str, *, top: int) -> dict[str, Any]:
+    """Return the news, with at most *top* changes of each kind; keys are those of `query --by`."""
     return {
         "since": news.since,
         "until": news.until,
         "filter": selection,
         "newest_session": news.newest,
-        "changed": _period(news.period),
+        "changed": _period(news.period, top),
         "appeared": {
             key.value: {
                 "count": appeared.count,

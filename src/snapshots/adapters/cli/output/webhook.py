@@ -1,6 +1,8 @@
 """Send a document to a webhook or to a topic of ntfy."""
 
-from urllib.parse import urlsplit
+import re
+from base64 import b64encode
+from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -11,14 +13,20 @@ TIMEOUT_SECONDS = 30
 LARGEST_TEXT = 4_000
 """Maximum bytes of a text: ntfy turns a longer one into an attachment."""
 
+_LINK = re.compile(r"\b(?:ht|f)tps?(?=://)", re.IGNORECASE)
+
+_MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "@\u200b", "`": "'", "*": "\u2217", "[": "("}
+"""Replacements for characters that Slack and Mattermost give a meaning, such as a mention or a link."""
+
 
 def is_webhook(url: str) -> bool:
     """Whether a text is a URL that can be posted to."""
     try:
         parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and url.isprintable() and " " not in url
-    except ValueError:
+        has_host = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # such as a port that is not a number
         return False
+    return has_host and url.isascii() and url.isprintable() and " " not in url
 
 
 def post(url: str, body: str, *, title: str, is_json: bool) -> None:
@@ -26,7 +34,7 @@ def post(url: str, body: str, *, title: str, is_json: bool) -> None:
     Send a document by one POST request; a redirect is not followed.
 
     Args:
-        url: A URL for which `is_webhook` is true.
+        url: A URL for which `is_webhook` is true. A user name and password in it are sent as Basic authentication.
         body: The document.
         title: Title of a text, in ASCII, for ntfy.
         is_json: Whether the document is JSON.
@@ -45,6 +53,9 @@ def post(url: str, body: str, *, title: str, is_json: bool) -> None:
     }
     if not is_json:
         headers["Title"] = title
+    if parts.username is not None:
+        credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+        headers["Authorization"] = f"Basic {b64encode(credentials).decode()}"
     try:
         connection = connect(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
         try:
@@ -60,7 +71,22 @@ def post(url: str, body: str, *, title: str, is_json: bool) -> None:
         raise click.ClickException(f"the news could not be sent to {shown}: the server answered with status {status}")
 
 
-def shortened(text: str) -> str:
+def message(text: str) -> str:
+    """Return a text as a message: links that attackers typed are no links, and it has at most `LARGEST_TEXT` bytes."""
+    return _shortened(_without_links(text))
+
+
+def chat_message(text: str) -> str:
+    """Return a text as a message for chat services, in which typed commands are neither mentions nor markup."""
+    return _shortened("".join(_MARKUP.get(char, char) for char in _without_links(text)))
+
+
+def _without_links(text: str) -> str:
+    """Return a text with hxxp in place of http."""
+    return _LINK.sub(lambda found: found[0].replace("t", "x").replace("T", "X"), text)
+
+
+def _shortened(text: str) -> str:
     """Return a text of at most `LARGEST_TEXT` bytes, cut at the end of a line."""
     if len(text.encode()) <= LARGEST_TEXT:
         return text

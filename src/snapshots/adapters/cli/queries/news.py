@@ -1,5 +1,7 @@
 """`snapshots news`: what is new since a time, or since the last call."""
 
+import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,13 +10,14 @@ import click
 
 from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.filters import check_values, filter_of, filter_options
-from snapshots.adapters.cli.news_cursor import NewsCursor
+from snapshots.adapters.cli.news_cursor import NewsCursor, held
 from snapshots.adapters.cli.options import database_option, format_option, opened
 from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.report_documents import news_document
 from snapshots.adapters.cli.output.text.news import news_text, news_title
-from snapshots.adapters.cli.output.webhook import is_webhook, post, shortened
+from snapshots.adapters.cli.output.webhook import chat_message, is_webhook, message, post
 from snapshots.adapters.cli.services import OpenApplication
+from snapshots.app.queries.comparisons.news import News
 from snapshots.app.queries.filter_text import filter_text
 
 
@@ -73,13 +76,16 @@ def news(
     before. Without --since, the last 7 days are shown. With --cursor, the news since the last call; --since is then the
     start of the first call. The cursor moves on only after the news was printed and sent.
 
-    The filters are those of `query`, without --until.
+    The filters are those of `query`; --until cannot be used, because news end now.
     """
     if options["until"] is not None:
         raise click.UsageError("--until has no effect: news end now")
     if url is not None and not is_webhook(url):
-        raise click.UsageError("--post needs a URL that begins with http:// or https://")
-    with opened(open_application, {"db": options.pop("db")}) as application:
+        raise click.UsageError("--post needs a URL that begins with http:// or https://, in ASCII")
+    with (
+        held(cursor_file) if cursor_file is not None else nullcontext(),
+        opened(open_application, {"db": options.pop("db")}) as application,
+    ):
         session_filter = filter_of(application, options)
         since, session_filter = session_filter.since, replace(session_filter, since=None)
         selection = filter_text(session_filter)
@@ -88,18 +94,24 @@ def news(
             raise click.UsageError(
                 f"{cursor_file} belongs to other filters ({cursor.session_filter or 'none'}); use another file"
             )
-        if cursor is not None:
-            since = cursor.until
         found = application.news.news(
-            session_filter, since=since, top=top, reported=cursor.reported if cursor is not None else None
+            session_filter,
+            since=cursor.until if cursor is not None else since,
+            top=top,
+            reported=cursor.reported if cursor is not None else None,
         )
         if found.newest is None:
             check_values(application, session_filter)
-    text, document = news_text(found, selection), news_document(found, selection)
-    is_json = output == "json"
+        _deliver(found, selection, url, is_json=output == "json", top=top)
+        if cursor_file is not None:
+            NewsCursor(session_filter=selection, until=found.until, reported=found.reported).write(cursor_file)
+
+
+def _deliver(found: News, selection: str, url: str | None, *, is_json: bool, top: int) -> None:
+    """Print the news, and send them if there are any."""
+    text, document = news_text(found, selection), news_document(found, selection, top=top)
     click.echo(to_json(document) if is_json else text.rstrip("\n"))
     if url is not None and not found.is_empty:
-        body = to_json({"text": shortened(text), **document}) if is_json else shortened(text)
+        sys.stdout.flush()
+        body = to_json({"text": chat_message(text), **document}) if is_json else message(text)
         post(url, body, title=news_title(found), is_json=is_json)
-    if cursor_file is not None:
-        NewsCursor(session_filter=selection, until=found.until, reported=found.values).write(cursor_file)

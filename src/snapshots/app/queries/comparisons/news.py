@@ -28,8 +28,19 @@ COMMANDS_LISTED = 3
 
 DEFAULT_LENGTH = timedelta(days=7)
 
-Reported = Mapping[Dimension, Collection[str]]
-"""Values that were news before, by key."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """
+    What was news before.
+
+    Attributes:
+        values: Values by key.
+        moves: Addresses that moved, each with the time of the attack from another network, in ISO 8601.
+    """
+
+    values: Mapping[Dimension, Collection[str]]
+    moves: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +84,7 @@ class News:
         appeared: New values by key, in the order of `NEWS_KEYS`.
         moved: Addresses whose newest attack has another ASN than their previous one, the newest first.
         moved_count: Number of these addresses.
-        values: Every stored value by key: what the next call need not report.
+        reported: Everything that is stored now: what the next call need not report.
     """
 
     since: datetime
@@ -83,13 +94,12 @@ class News:
     appeared: Mapping[Dimension, Appeared]
     moved: Sequence[AddressMove]
     moved_count: int
-    values: Reported
+    reported: Reported
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing appeared, no address moved, and there are no sessions to compare."""
-        has_sessions = self.period is not None and self.period.sessions > 0
-        return not has_sessions and not self.moved and not any(each.count for each in self.appeared.values())
+        """Whether nothing appeared and no address moved."""
+        return not self.moved_count and not any(each.count for each in self.appeared.values())
 
 
 class NewsMaker:
@@ -115,7 +125,9 @@ class NewsMaker:
             session_filter: The sessions, at any time.
             since: Start of the period; None for a week ago.
             top: Maximum number of values listed per key, at least 1.
-            reported: Values that are not new, by key. None: those with a session before *since* are not new.
+            reported: What is not new, although it may be in sessions since then. Everything else is, also in sessions
+                before *since*, which were stored later. None: values with a session before *since* are not new, nor
+                are moves before it.
 
         Raises:
             InvalidQuery: A value of the filter is not valid.
@@ -125,20 +137,26 @@ class NewsMaker:
         since = since if since is not None else until - DEFAULT_LENGTH
         groups = {key: self._session_queries.groups(session_filter, [key], top=EVERY_VALUE) for key in NEWS_KEYS}
         values = {key: {each.values[0] for each in of_key} - {None} for key, of_key in groups.items()}
-        in_period = replace(session_filter, since=since, until=until)
-        moves = self._session_queries.address_moves(in_period) if since < until else []
+        moves = self._session_queries.address_moves(session_filter)
+        if reported is None:
+            new_moves = [move for move in moves if since <= move.at < until]
+        else:
+            new_moves = [move for move in moves if reported.moves.get(move.address) != move.at.isoformat()]
         return News(
             since=since,
             until=until,
             newest=max((each.last_seen for each in groups[Dimension.ASN] if each.last_seen is not None), default=None),
             period=compare_periods(self._session_queries, session_filter, since, until),
             appeared={
-                key: self._appeared(session_filter, key, _new(of_key, key, since, reported), top)
+                key: self._appeared(session_filter, key, _new(of_key, key, since, until, reported), top)
                 for key, of_key in groups.items()
             },
-            moved=moves[:top],
-            moved_count=len(moves),
-            values={key: frozenset(map(str, of_key)) for key, of_key in values.items()},
+            moved=new_moves[:top],
+            moved_count=len(new_moves),
+            reported=Reported(
+                values={key: frozenset(map(str, of_key)) for key, of_key in values.items()},
+                moves={move.address: move.at.isoformat() for move in moves},
+            ),
         )
 
     def _appeared(self, session_filter: SessionFilter, key: Dimension, new: Sequence[Group], top: int) -> Appeared:
@@ -153,9 +171,11 @@ class NewsMaker:
         return [text for each in found if (text := each.values[0]) is not None]
 
 
-def _new(groups: Sequence[Group], key: Dimension, since: datetime, reported: Reported | None) -> Sequence[Group]:
+def _new(
+    groups: Sequence[Group], key: Dimension, since: datetime, until: datetime, reported: Reported | None
+) -> Sequence[Group]:
     known = [group for group in groups if group.values[0] is not None]
     if reported is not None:
-        before = frozenset(reported.get(key, ()))
+        before = frozenset(reported.values.get(key, ()))
         return [group for group in known if group.values[0] not in before]
-    return [group for group in known if group.first_seen is not None and group.first_seen >= since]
+    return [group for group in known if group.first_seen is not None and since <= group.first_seen < until]
