@@ -249,6 +249,21 @@ def test_mutually_exclusive_options_are_refused(run: Run) -> None:
     assert run("undo", "nothing")[0] == 1
 
 
+def test_the_beginning_of_a_name_selects_a_run(run: Run, logs: Path) -> None:
+    """At least its day and hour, so that an empty variable selects no run."""
+    assert run("load", "-q", logs)[0] == 0
+    (name,) = (record["run"] for record in json.loads(run("runs", "--format", "json")[1]))
+    hour = name[: len("20261129T17")]
+
+    for beginning in (name, hour, name[:-1]):
+        assert "checked, none changed" in run("verify", "--run", beginning)[1]
+    for beginning in ("", hour[:-1]):
+        code, out, err = run("undo", beginning)
+        assert (code, out, "is too short for the name of a run" in err) == (2, "", True)
+    code, _, err = run("verify", "--run", "20200101T000000")
+    assert (code, "there is no run '20200101T000000'" in err) == (1, True)
+
+
 def put_many(theirs: Adopted, count: int) -> None:
     with theirs.engine.begin() as connection:
         put_address(connection, GOOGLE)

@@ -68,12 +68,12 @@ def completed_run(application: Application, text: str) -> str | None:
     Raises:
         click.UsageError: Several runs begin like it, or it is shorter than `SHORTEST_RUN`.
     """
-    if len(text) < SHORTEST_RUN:
-        raise click.UsageError(f"{escaped(text)[:40]!r} is too short for the name of a run (such as 20261129T171724)")
     names = [record.run for record in application.runs(MOST_RUNS)]
     found = [name for name in names if name.startswith(text)]
     if text in names:
         return text
+    if found and len(text) < SHORTEST_RUN:
+        raise click.UsageError(f"{escaped(text)[:40]!r} is too short for the name of a run (such as 20261129T171724)")
     if len(found) > 1:
         raise click.UsageError(f"several runs start with {escaped(text)[:40]!r}: {', '.join(found[:SHOWN])}")
     return next(iter(found), None)
