@@ -1,7 +1,7 @@
 """Coverage of sessions and addresses with snapshots, in SQL."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import lru_cache, reduce
 from heapq import nlargest
@@ -9,9 +9,10 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, func, select, true
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select, true
 
 from snapshots.adapters.sql.connection.dialects.expressions import contains_text
+from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.connection.dialects.timestamps import (
     day_of,
     seconds_between,
@@ -60,12 +61,11 @@ def coverage_of(
         which: Selects the sessions.
     """
     groups = AddressGroups(connection, which)
-    sessions, by_source = _session_groups(connection, which)
     coverage = CoverageReport(
-        sessions=_covered(sessions),
+        sessions=_covered(groups.sessions),
         addresses=groups.coverage,
         lag=_lag(connection, times, which),
-        by_source=by_source,
+        by_source=dict(sorted(groups.by_source.items(), key=lambda item: (-item[1], item[0]))[:MAX_SOURCES]),
         heaviest=sum(groups.heaviest),
     )
     return coverage, groups
@@ -73,7 +73,7 @@ def coverage_of(
 
 def session_coverage(connection: Connection) -> Coverage:
     """Return how many sessions have which facts."""
-    return _covered(_session_groups(connection, ALL)[0])
+    return _covered(_session_groups(connection, ALL))
 
 
 Group = tuple[Facts, str | None, str | None]
@@ -120,9 +120,12 @@ class AddressGroups:
     Sessions by address and facts, counted in one scan; only one address is in memory.
 
     Of sessions of one address with the same builds, the first and the last are the farthest from these, so that only
-    the ends of their times are read.
+    the ends of their times are read. If both ends are equally near to the builds, all sessions between them are; the
+    sessions of other addresses are counted apart.
 
     Attributes:
+        sessions: Sessions by group.
+        by_source: Sealed sessions by the days of their builds.
         coverage: Coverage of the addresses.
         asns: Numbers by ASN.
         countries: Numbers by country.
@@ -133,11 +136,20 @@ class AddressGroups:
     def __init__(self, connection: Connection, which: ColumnElement[bool]) -> None:
         self.asns, self.countries, self.types = FactValues(), FactValues(), FactValues()
         self.heaviest: list[int] = []
+        self.sessions: Counter[Group] = Counter()
+        self.by_source: Counter[str] = Counter()
+        self._named_sources: dict[str, str] = {}
         whole: Counter[Group] = Counter()
+        uneven: list[str | None] = []
         rows = connection.execute(_by_address(connection, which), execution_options={"yield_per": PAGE})
         for address, own in groupby(rows, key=itemgetter(0)):
             found = list(own)
             groups = [self._group_of(row) for row in found]
+            if all(first == last for _, first, last in groups):
+                for row, (_, group, _) in zip(found, groups, strict=True):
+                    self.sessions[group] += row[-1]
+            else:
+                uneven.append(address)
             if address is None:
                 continue
             self.heaviest = nlargest(HEAVIEST, (*self.heaviest, sum(row[-1] for row in found)))
@@ -145,6 +157,8 @@ class AddressGroups:
             whole[reduce(_weakest, ends)] += 1
             for n, values in enumerate((self.asns, self.countries, self.types)):
                 values.add_address({facts[n] for facts, *_ in groups})
+        for condition in _each_page(connection, uneven):
+            self.sessions += _session_groups(connection, and_(which, condition))
         self.coverage = _covered(whole)
 
     def _group_of(self, row: Sequence[Any]) -> tuple[tuple[Any, ...], Group, Group]:
@@ -154,8 +168,25 @@ class AddressGroups:
         values = (asn if has[0] else None, country if has[1] else None, ip_type)
         for each, value in zip((self.asns, self.countries, self.types), values, strict=True):
             each.add(value, method, count)
+        if source is not None and any(has):
+            self.by_source[self._days_of(source)] += count
         group_of_first = _group(has, method, gap, source, seen_for(source, first))
         return values, group_of_first, _group(has, method, gap, source, seen_for(source, last))
+
+    def _days_of(self, source: str) -> str:
+        """Return the builds in a provenance with their days alone: hourly lists and documents would be one each."""
+        if source not in self._named_sources:
+            self._named_sources[source] = " ".join(dict.fromkeys(without_times(source).split()))
+        return self._named_sources[source]
+
+
+def _each_page(connection: Connection, addresses: Sequence[str | None]) -> Iterator[ColumnElement[bool]]:
+    """Yield conditions that together select the sessions of some addresses; None is no address."""
+    known = [address for address in addresses if address is not None]
+    if len(known) < len(addresses):
+        yield SESSIONS.source_ip.is_(None)
+    for at in range(0, len(known), PAGE):
+        yield SESSIONS.source_ip.in_(select_texts(connection, known[at : at + PAGE]))
 
 
 def _by_address(connection: Connection, which: ColumnElement[bool]) -> Select[Any]:
@@ -167,11 +198,9 @@ def _by_address(connection: Connection, which: ColumnElement[bool]) -> Select[An
     return query.group_by(*keys, seen.is_(None)).order_by(SESSIONS.source_ip)
 
 
-def _session_groups(
-    connection: Connection, which: ColumnElement[bool]
-) -> tuple[Mapping[Group, int], Mapping[str, int]]:
+def _session_groups(connection: Connection, which: ColumnElement[bool]) -> Counter[Group]:
     """
-    Return the number of sessions in each group, and of sealed ones by the days of their builds.
+    Return the number of sessions in each group.
 
     Sessions with the same builds and day are counted by the database; the rule that reads the builds is the domain's.
     """
@@ -184,15 +213,10 @@ def _session_groups(
     columns = (key.label(f"c{n}") for n, key in enumerate(keys))
     each = select(*columns).select_from(session_summaries).where(which).subquery()
     groups: Counter[Group] = Counter()
-    by_source: Counter[str] = Counter()
     for row in connection.execute(select(*each.c, func.count()).group_by(*each.c)):
         method, gap, source, seen_at, *flags, count = row
-        held = tuple(map(bool, flags))
-        groups[_group(held, method, gap, source, seen_at)] += count
-        if source is not None and any(held):
-            # Hourly lists and documents would be a source each.
-            by_source[" ".join(dict.fromkeys(without_times(source).split()))] += count
-    return groups, dict(sorted(by_source.items(), key=lambda item: (-item[1], item[0]))[:MAX_SOURCES])
+        groups[_group(tuple(map(bool, flags)), method, gap, source, seen_at)] += count
+    return groups
 
 
 @lru_cache(maxsize=50_000)
@@ -242,17 +266,19 @@ def _covered(groups: Mapping[Group, int]) -> Coverage:
 
 
 def _lag(connection: Connection, times: PlausibleTimes, which: ColumnElement[bool]) -> LagSpread | None:
+    """Return how long after the attack the newest facts were made, from one scan of the sessions."""
     lag = seconds_between(connection, SESSIONS.source_ip_seen_at, SESSIONS.enrichment_at)
-    sealed = select(lag).where(
-        is_sealed(), SESSIONS.enrichment_at.is_not(None), is_plausible(SESSIONS.source_ip_seen_at, times), which
+    lags = (
+        select(lag.label("seconds"))
+        .where(is_sealed(), SESSIONS.enrichment_at.is_not(None), is_plausible(SESSIONS.source_ip_seen_at, times), which)
+        .cte("lags")
+        .prefix_with("MATERIALIZED")
     )
-    values = sealed.subquery().c[0]
-    count, least, greatest = connection.execute(select(func.count(values), func.min(values), func.max(values))).one()
-    if not count:
+    seconds = lags.c.seconds
+    middle = select((func.count() - 1) // 2).select_from(lags).scalar_subquery()
+    median = select(seconds).order_by(seconds).limit(1).offset(middle).scalar_subquery()
+    found = connection.execute(select(func.min(seconds), median, func.max(seconds))).one()
+    if found[0] is None:
         return None
-    median = connection.execute(sealed.order_by(lag).limit(1).offset((count - 1) // 2)).scalar_one()
-    return LagSpread(
-        least=timedelta(seconds=float(least)),
-        median=timedelta(seconds=float(median)),
-        greatest=timedelta(seconds=float(greatest)),
-    )
+    least, median_, greatest = (timedelta(seconds=float(each)) for each in found)
+    return LagSpread(least=least, median=median_, greatest=greatest)

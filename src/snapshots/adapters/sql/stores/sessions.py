@@ -147,10 +147,17 @@ class SqlSessionStore:
         if all(session.snapshot is None for session in sessions):
             self._connection.execute(upsert)
             return
-        if self._connection.dialect.name == "sqlite" and all(isinstance(session, NewSession) for session in sessions):
-            # Each was inserted: no other program can write since this transaction found none of them.
+        if self._connection.dialect.name == "sqlite":
+            # No other program can write since this transaction looked the sessions up: new ones are inserted.
+            known = [
+                each.session_id for each in sessions if each.snapshot is not None and not isinstance(each, NewSession)
+            ]
+            of_known = session_summaries.c.session_id.in_(select_texts(self._connection, known))
+            sealed = (
+                self._connection.execute(select(func.count()).where(of_known, is_sealed())).scalar_one() if known else 0
+            )
             self._connection.execute(upsert)
-            count_seals(self._connection, run, sum(session.snapshot is not None for session in sessions))
+            count_seals(self._connection, run, sum(each.snapshot is not None for each in sessions) - sealed)
             return
         before = self._sealed_by(run, len(sessions))
         self._connection.execute(upsert)
