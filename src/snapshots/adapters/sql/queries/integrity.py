@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, false, func, not_, or_, select, text
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, false, func, not_, or_, select, text, true
 
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.queries.provenance import ProvenanceCheck
@@ -99,26 +99,27 @@ def inspect(
     is_drawable = _digits().in_(HEX) if part is not None else false()
     counts = select(func.count(), func.count().filter(is_drawable)).where(is_of_interest)
     count, drawn_of = connection.execute(counts).one()
+    sample: ColumnElement[bool] = true()
     if part is not None and count > MOST_LOOKED_AT:
-        is_of_interest = and_(is_of_interest, is_in_part(part, count))
+        sample = is_in_part(part, count)
     else:
         drawn_of = 0
     looked_at = count if part is None else min(count, MOST_LOOKED_AT)
     provenance = ProvenanceCheck(connection, networks, share=1 if part is None else max(1, looked_at // MOST_COMPARED))
     check = RowCheck(connection, provenance, may_be_adopted=may_be_adopted)
-    findings.add_sorted(check.violations(is_of_interest))
+    findings.add_sorted(check.violations(and_(is_of_interest, sample)))
     findings.add_all(Invariant.INTACT, provenance.unregistered())
     for balance in unbalanced(connection, run=run):
         where = f"run {balance.run}: {balance.found:,} sealed sessions, {balance.on_record:,} on record"
         findings.add([Invariant.ON_RECORD], where)
     if run is None:
-        findings.add_wrong_types(connection)
+        findings.add_wrong_types(connection, sample)
         findings.add_all(Invariant.AUDITED, _unaudited(connection))
         findings.add_all(Invariant.AUDITED, _altered_corrections(connection))
         findings.add_all(Invariant.AUDITED, altered_prunings(connection))
         findings.add_all(Invariant.INTACT, undated_observations(connection))
         findings.add_all(Invariant.INTACT, without_digest(connection))
-        findings.add_all(Invariant.TALLIED, miscounted_logins(connection))
+        findings.add_all(Invariant.TALLIED, miscounted_logins(connection, sample))
         if not may_be_adopted:  # another loader counts differently, and leaves sessions without snapshot and gap
             findings.add_all(Invariant.COUNTED, _miscounted(connection))
             findings.add_all(Invariant.WHOLE, _unexplained(connection))
@@ -226,9 +227,9 @@ class Findings:
             self.counts[invariant] += 1
             yield where, invariant
 
-    def add_wrong_types(self, connection: Connection) -> None:
-        """Report values whose type does not match their column."""
-        for where, what in wrong_values(connection, limit=self._show):
+    def add_wrong_types(self, connection: Connection, sample: ColumnElement[bool]) -> None:
+        """Report values whose type does not match their column; of sessions, those of the sample."""
+        for where, what in wrong_values(connection, limit=self._show, sample={session_summaries: sample}):
             self.add([Invariant.TYPED], f"{where} holds {what}")
 
     def add_all(self, broken: Invariant, places: Iterable[str]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, and_, case, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, func, not_, or_, select
 
 from snapshots.adapters.sql.rows.json_text import json_object
 from snapshots.adapters.sql.schema.stored_types import is_wrong
@@ -68,11 +68,15 @@ def undated_observations(connection: Connection) -> Iterator[str]:
             yield f"observations of {source} name {at:%Y-%m-%d %H:%M:%S} ({date.name}), and no build has that date"
 
 
-def miscounted_logins(connection: Connection) -> Iterator[str]:
+def miscounted_logins(connection: Connection, which: ColumnElement[bool]) -> Iterator[str]:
     """
     Yield sessions with more login attempts by credentials than the session has, or with impossible counts.
 
     Fewer are possible: of sessions that an earlier version stored, only the first attempt has credentials.
+
+    Args:
+        connection: To the database.
+        which: Selects the sessions.
     """
     own, session = session_logins.c, session_summaries.c
     is_known = own.credentials_number.in_(select(credentials.c.credentials_number))
@@ -81,7 +85,7 @@ def miscounted_logins(connection: Connection) -> Iterator[str]:
     query = (
         select(session.session_id)
         .join(session_logins, own.session_id == session.session_id)
-        .where(session.counted_until.is_(None))  # another loader may have counted its attempts differently
+        .where(which, session.counted_until.is_(None))  # another loader may have counted its attempts differently
         .group_by(session.session_id, session.login_attempts)
         .having(or_(func.sum(own.attempts) > session.login_attempts, is_wrong_row > 0))
     )

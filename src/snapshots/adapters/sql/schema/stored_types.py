@@ -1,6 +1,7 @@
 """Detect values whose type does not match their column, which SQLite allows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -18,6 +19,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    true,
     type_coerce,
 )
 from sqlalchemy.types import NullType
@@ -76,8 +78,17 @@ def is_wrong(connection: Connection, table: Table) -> ColumnElement[bool]:
     return or_(false(), *(_is_wrong_in(column) for column in _columns(table, versions.is_adopted(connection))))
 
 
-def wrong_values(connection: Connection, *, limit: int) -> Iterator[tuple[str, str]]:
-    """Yield place and description of wrongly typed values in the first rows of each table."""
+def wrong_values(
+    connection: Connection, *, limit: int, sample: Mapping[Table, ColumnElement[bool]] = MappingProxyType({})
+) -> Iterator[tuple[str, str]]:
+    """
+    Yield place and description of wrongly typed values in the first rows of each table.
+
+    Args:
+        connection: To the database; no value of a database other than SQLite has a wrong type.
+        limit: Maximum number of rows of each table.
+        sample: Conditions on the rows of some tables; only these rows are checked.
+    """
     if connection.dialect.name != "sqlite":
         return
     is_adopted = versions.is_adopted(connection)
@@ -86,7 +97,9 @@ def wrong_values(connection: Connection, *, limit: int) -> Iterator[tuple[str, s
         raw: list[ColumnElement[Any]] = [type_coerce(column, NullType).label(f"k{n}") for n, column in enumerate(keys)]
         raw += [type_coerce(column, NullType).label(f"v{n}") for n, column in enumerate(columns)]
         raw += [_is_wrong_in(column).label(f"w{n}") for n, column in enumerate(columns)]
-        query = select(*raw).select_from(table).where(is_wrong(connection, table)).limit(limit)
+        query = (
+            select(*raw).select_from(table).where(sample.get(table, true()), is_wrong(connection, table)).limit(limit)
+        )
         for row in connection.execute(query).mappings():
             key = " ".join(_shown(row[f"k{n}"]) for n in range(len(keys)))
             for n, column in enumerate(columns):
