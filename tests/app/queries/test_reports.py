@@ -1,12 +1,19 @@
 """How a report counts as-of and inferred facts, and the source of each fact of a snapshot."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 
 import pytest
 from hypothesis import given
 
-from snapshots.app.queries.reports import CoverageReport, heaviest_text, methods_text, nearness_lines
+from snapshots.app.queries.reports import (
+    CoverageReport,
+    KnownSource,
+    builds_by_source,
+    heaviest_text,
+    methods_text,
+    nearness_lines,
+)
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpObservation, label_of
 from snapshots.domain.snapshot.as_of import AsOfReader
@@ -16,6 +23,23 @@ from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.provenance import sources_of
 from snapshots.domain.snapshot.snapshot import Method
 from tests.strategies import DAY, NOON, histories, moments, observed, snapshot
+
+
+def test_builds_of_a_source_are_one_row() -> None:
+    """Of an hourly list there are thousands; another license is another row."""
+    days = [("dbip@2026-09-01", 1, "CC"), ("list@2026-09-01", 1, "own"), ("list@2026-09-02T12:00", 2, "own")]
+    found = builds_by_source(
+        [
+            KnownSource(label=label, built_on=date(2026, 9, day), licence=licence, origin="")
+            for label, day, licence in [*days, ("list@2026-09-03", 3, "MIT")]
+        ]
+    )
+
+    assert [(each.name, each.days, each.licence) for each in found] == [
+        ("dbip@2026-09-01", "2026-09-01", "CC"),
+        ("list, 2 builds", "2026-09-01 to 2026-09-02", "own"),
+        ("list@2026-09-03", "2026-09-03", "MIT"),
+    ]
 
 
 def test_how_near_facts_are_is_shown_for_each_fact() -> None:

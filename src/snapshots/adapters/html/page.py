@@ -18,7 +18,13 @@ from snapshots.adapters.html.world_map import CountryOnMap, map_key, world
 from snapshots.app.queries.comparisons.changes import Change
 from snapshots.app.queries.filter_text import filter_text
 from snapshots.app.queries.overview import CountryCount, NetworkCount, Overview
-from snapshots.app.queries.reports import FIELD_NAMES, heaviest_text, impossible_clocks_text, nearness_lines
+from snapshots.app.queries.reports import (
+    FIELD_NAMES,
+    builds_by_source,
+    heaviest_text,
+    impossible_clocks_text,
+    nearness_lines,
+)
 from snapshots.app.queries.session_queries import Dimension, Group, TimeBucket
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.snapshot.coverage import Coverage
@@ -84,6 +90,7 @@ class ReportPage:
         self.sentences = sentences.sentences(overview)
         self.concentration = sentences.concentration(overview)
         self.drift = sentences.drift(overview.drift)
+        self.sources = builds_by_source(overview.report.sources)
         self.legend = LEGEND
         self.columns = _columns(overview)
         self.timeline_splits = [column.split for column in self.columns]

@@ -60,6 +60,45 @@ class KnownSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceBuilds:
+    """
+    The builds of one source with the same license; of an hourly list there are thousands.
+
+    Attributes:
+        name: The label of the only build, or the name of the source with the number of its builds.
+        first: The day of the first build.
+        last: The day of the last build.
+        licence: The license.
+    """
+
+    name: str
+    first: date
+    last: date
+    licence: str
+
+    @property
+    def days(self) -> str:
+        """Return the day of the only build, or the first and the last day."""
+        return f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
+
+
+def builds_by_source(sources: Sequence[KnownSource]) -> Sequence[SourceBuilds]:
+    """Return builds, given by source and date, by source and license."""
+    found: dict[tuple[str, str], list[KnownSource]] = {}
+    for each in sources:
+        found.setdefault((each.label.partition("@")[0], each.licence), []).append(each)
+    return [
+        SourceBuilds(
+            name=own[0].label if len(own) == 1 else f"{name}, {len(own):,} builds",
+            first=own[0].built_on,
+            last=own[-1].built_on,
+            licence=licence,
+        )
+        for (name, licence), own in found.items()
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
     """
     Addresses about which sources state different values of a fact.

@@ -17,6 +17,7 @@ from snapshots.app.queries.reports import (
     LagSpread,
     Report,
     ValueCount,
+    builds_by_source,
     heaviest_text,
     impossible_clocks_text,
     methods_text,
@@ -59,8 +60,9 @@ def show_report(console: Console, report: Report, selection: str = "") -> None:
     show_coverage(console, report.coverage)
     _show_dead_letters(console, report)
     console.print("\nSources of facts:")
-    for source in report.sources:
-        console.print(Text("  ") + printable(f"{source.label}: {source.licence}", 160))
+    for source in builds_by_source(report.sources):
+        days = f" ({source.days})" if "@" not in source.name else ""
+        console.print(Text("  ") + printable(f"{source.name}{days}: {source.licence}", 160))
 
 
 def _day(at: datetime | None) -> str:
