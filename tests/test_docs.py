@@ -1,7 +1,9 @@
 """What the documents promise."""
 
+import gzip
 import re
 import shlex
+import shutil
 import sqlite3
 import subprocess
 import tomllib
@@ -15,6 +17,7 @@ from sqlalchemy import create_engine
 from tools.build_docs import (
     CLI_REFERENCE,
     CONSOLE,
+    LOG,
     TABLE_REFERENCE,
     Folder,
     cli_reference,
@@ -444,3 +447,25 @@ def test_every_unit_calls_an_existing_command(unit: Path) -> None:
     assert command.make_context(command.name, arguments, context).params["db"] == "/var/lib/snapshots/snapshots.db"
     timer = unit.with_suffix(".timer")
     assert timer.exists() or settings["Service"].get("Type") != "oneshot"
+
+
+RECIPES = re.findall(r"\| `snapshots load (\S+)` \|", Path("docs/how-to/load-from.md").read_text())
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_logs_are_loaded_from_where_programs_keep_them(recipe: str, tmp_path: Path) -> None:
+    """The active log, and one that was rotated and compressed."""
+    folder = tmp_path / recipe.replace("~", "home").lstrip("/")
+    folder.mkdir(parents=True)
+    (folder / "cowrie.json").write_bytes(gzip.decompress(LOG.read_bytes()))
+    shutil.copyfile("tests/data/cowrie-2.8.1.json.gz", folder / "cowrie.json.2026-11-10.gz")
+    (folder / "cowrie.log").write_text("2026-11-24T02:14:09+0000 [-] Reading configuration\n")
+
+    output = Folder(tmp_path).run(f"snapshots load {folder}")
+
+    assert "981 new events, 162 new" in " ".join(output.split()), output
+
+
+def test_there_are_recipes() -> None:
+    """Otherwise the test above checks nothing."""
+    assert len(RECIPES) >= 4
