@@ -204,6 +204,9 @@ class InMemoryRuns:
     def find(self, run: str, *, for_update: bool = False) -> RunRecord | None:
         return self.memory.records.get(run)
 
+    def names(self, beginning: str, *, limit: int) -> Sequence[str]:
+        return sorted(name for name in self.memory.records if name.startswith(beginning))[:limit]
+
     def latest(self, *, limit: int, kinds: Collection[RunKind] = tuple(RunKind)) -> Sequence[RunRecord]:
         found = [record for record in self.memory.records.values() if record.kind in kinds]
         return sorted(found, key=lambda record: (record.began_at, record.run), reverse=True)[:limit]

@@ -76,6 +76,20 @@ def test_a_run_begins_is_counted_and_ends(database: Database) -> None:
     )
 
 
+def test_runs_are_found_by_how_their_names_begin(database: Database) -> None:
+    """Whatever characters they are; an empty text is the beginning of all."""
+    with database.transaction() as stores:
+        for name in ("20260302T10-b", "20260302T10-a", "20260302T11-a", "20%"):
+            stores.runs.begin(name, RunKind.LOAD, at=NOON)
+
+    with database.view() as stores:
+        assert stores.runs.names("20260302T10", limit=9) == ["20260302T10-a", "20260302T10-b"]
+        assert stores.runs.names("20260302T1", limit=2) == ["20260302T10-a", "20260302T10-b"]
+        assert stores.runs.names("20%", limit=9) == ["20%"]
+        assert len(stores.runs.names("", limit=9)) == 4
+        assert stores.runs.names("x", limit=9) == []
+
+
 def test_a_beginning_that_is_repeated_leaves_one_run(database: Database) -> None:
     """The commit succeeded, its answer was lost, and the transaction is retried."""
     for _ in range(2):

@@ -257,6 +257,9 @@ def test_the_beginning_of_a_name_selects_a_run(run: Run, logs: Path) -> None:
 
     for beginning in (name, hour, name[:-1]):
         assert "checked, none changed" in run("verify", "--run", beginning)[1]
+    assert run("load", "-q", logs)[0] == 0
+    code, _, err = run("undo", hour)
+    assert (code, "several runs start with" in err, name in err) == (2, True, True)
     for beginning in ("", hour[:-1]):
         code, out, err = run("undo", beginning)
         assert (code, out, "is too short for the name of a run" in err) == (2, "", True)

@@ -112,7 +112,12 @@ def test_the_demonstration_ignores_the_file(run: Run, config: Path, tmp_path: Pa
 
     assert not (tmp_path / "own.db").exists()
     config.write_text("db =")
-    for command in (("completion", "bash"), ("cowrie-tables", "sqlite")):
+    for command in (
+        ("completion", "bash"),
+        ("cowrie-tables", "sqlite"),
+        ("query", "--help"),
+        ("facts", "status", "-h"),
+    ):
         assert run("--config", config, *command)[0] == 0
 
 

@@ -1,6 +1,7 @@
 """News: what appeared, grew or moved, and each value reported once."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -153,10 +154,10 @@ def test_an_address_in_another_network_is_news(run: Run, tmp_path: Path) -> None
     out = run("news", "--since", "2026-11-23")[1]
     earlier = run("news", "--since", "2026-11-25")[1]
 
-    assert "another network" not in before
-    assert "1 address in another network than at the attack before:\n  8.8.8.8  AS15169" in out
+    assert "changed networks" not in before
+    assert "1 address changed networks between two attacks:\n  8.8.8.8  AS15169" in out
     assert "-> AS64500 (corrected, 2026-11-24 10:00)" in out
-    assert "another network" not in earlier
+    assert "changed networks" not in earlier
 
 
 def test_a_move_in_a_log_that_is_loaded_late_is_news_once(
@@ -179,8 +180,8 @@ def test_a_move_in_a_log_that_is_loaded_late_is_news_once(
     assert run(*call)[0] == 0
 
     first, moved = (body.decode() for _, _, body in received)
-    assert "another network" not in first
-    assert "1 address in another network than at the attack before:\n  1.1.1.1  AS64500" in moved
+    assert "changed networks" not in first
+    assert "1 address changed networks between two attacks:\n  1.1.1.1  AS64500" in moved
 
 
 def test_commands_of_attackers_are_no_markup_and_no_links(
@@ -188,7 +189,7 @@ def test_commands_of_attackers_are_no_markup_and_no_links(
 ) -> None:
     """Anybody could notify a whole channel by typing into the honeypot."""
     url, received = posted
-    typed = "<!channel> @everyone <http://evil.example|click> HTTPS://evil.example"
+    typed = "<!channel> @everyone <http://evil.example|click> HTTPS://evil.example ftp://x"
     log = tmp_path / "cowrie.json"
     log.write_text(event("a1", "2026-11-24T10:00:00Z", eventid="cowrie.command.input", input=typed))
     assert run("load", "-q", log)[0] == 0
@@ -200,13 +201,13 @@ def test_commands_of_attackers_are_no_markup_and_no_links(
     assert headers["Authorization"] == "Basic bWU6cyBjcmV0"
     shown = json.loads(document)["text"]
     assert "&lt;!channel&gt; @\u200beveryone &lt;hxxp://evil.example|click&gt;" in shown
-    assert "http://" not in text.decode().lower()
+    assert not re.search("(?i)(http|ftp)s?://", text.decode())
 
 
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (("--until", "now"), 2, "--until has no effect"),
+        (("--until", "now"), 2, "--until cannot be used with news"),
         (("--post", "ftp://example.com"), 2, "begins with http:// or https://"),
         (("--post", "http://example.com:port/"), 2, "begins with http:// or https://"),
         (("--post", "http://example.com/\xe9"), 2, "begins with http:// or https://"),
@@ -224,7 +225,7 @@ def test_wrong_options_are_refused(run: Run, tmp_path: Path, options: tuple[str,
     """Each with a sentence."""
     assert run("load", "-q", NEW)[0] == 0
     (tmp_path / "bad.json").write_text(
-        '{"filter": "", "until": "0001-01-01T00:00:00+14:00", "reported": {}, "moved": {}}'
+        '{"filter": "", "until": "0001-01-01T00:00:00+14:00", "values": {}, "moves": {}}'
     )
     assert run("news", "--country", "US", "--cursor", tmp_path / "cursor.json")[0] == 0
 
@@ -233,10 +234,20 @@ def test_wrong_options_are_refused(run: Run, tmp_path: Path, options: tuple[str,
     assert (found[0], message in " ".join(found[2].split())) == (code, True), found[2]
 
 
+def test_a_period_without_an_equal_one_before_it_is_not_compared(run: Run) -> None:
+    """All sessions are in it, which is not the same as none."""
+    assert run("load", "-q", NEW)[0] == 0
+
+    code, out, _ = run("news", "--since", "0900-01-01")
+
+    assert (code, out.splitlines()[0]) == (0, "Sessions since 0900-01-01 00:00; no period of equal length precedes it.")
+    assert "15 new networks:" in out
+
+
 def test_without_news_the_newest_session_is_named(run: Run) -> None:
     """So that a honeypot that stopped is noticed."""
     assert run("load", "-q", NEW)[0] == 0
 
     out = run("news", "--since", "2026-11-28")[1]
 
-    assert out == "No sessions since 2026-11-28 00:00. The newest session is of 2026-11-24 02:15.\n"
+    assert out == "No sessions since 2026-11-28 00:00. The newest session is from 2026-11-24 02:15.\n"

@@ -211,6 +211,11 @@ class CommandApplication:
         with self._database.view() as stores:
             return stores.runs.latest(limit=limit)
 
+    def run_names(self, beginning: str, limit: int) -> Sequence[str]:
+        """Return the names of at most so many runs that begin like this, in order."""
+        with self._database.view() as stores:
+            return stores.runs.names(beginning, limit=limit)
+
     def build_query_indexes(self) -> Sequence[str]:
         """Build missing indexes, and return their names."""
         return self._database.build_query_indexes()

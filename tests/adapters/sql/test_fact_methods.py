@@ -116,7 +116,9 @@ def test_an_address_with_the_same_builds_at_many_times_is_as_far_from_them_as_it
     @given(st.lists(days.map(lambda day: NOON + day * DAY) | times, min_size=1, max_size=5), sealed)
     def check(seen: list[datetime], snapshot: IpSnapshot) -> None:
         put(sql_database, [(at, snapshot) for at in seen])
-        assert_is_weakest(reports.coverage().addresses, [fact_methods(snapshot, at) for at in seen])
+        coverage = reports.coverage()
+        assert_is_weakest(coverage.addresses, [fact_methods(snapshot, at) for at in seen])
+        assert coverage.sessions == reports.database_status().sessions, "which counts each session by itself"
 
     check()
 

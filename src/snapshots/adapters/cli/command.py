@@ -1,4 +1,4 @@
-"""Commands and options whose help has sections and examples."""
+"""Commands with sectioned help, examples and defaults from the configuration file."""
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from enum import Enum
@@ -11,6 +11,9 @@ from click.shell_completion import CompletionItem
 from snapshots.adapters.cli.config_file import META_KEY
 
 Decorated = Callable[..., Any]
+
+HELP_OPTIONS = frozenset({"-h", "--help"})
+"""Options with which a command prints its help, also if the configuration file is broken."""
 
 
 class Section(Enum):
@@ -78,7 +81,7 @@ def renamed_option(
     )
 
 
-class _ExamplesMixin(click.Command):
+class _CommandMixin(click.Command):
     """Help with options in sections, followed by examples; defaults from the configuration file."""
 
     def __init__(self, *args: Any, examples: Sequence[str] = (), reads_config_file: bool = True, **more: Any) -> None:
@@ -91,7 +94,7 @@ class _ExamplesMixin(click.Command):
     ) -> click.Context:
         """Make the context of a call; options that are not given have the values of the configuration file."""
         file = parent.find_root().meta.get(META_KEY) if parent is not None else None
-        if file is not None and self.reads_config_file:
+        if file is not None and self.reads_config_file and HELP_OPTIONS.isdisjoint(args):
             names = [*_names(parent), info_name or ""]
             extra["default_map"] = file.content.defaults(names, self.params, subcommands=getattr(self, "commands", ()))
         return super().make_context(info_name, args, parent, **extra)
@@ -126,7 +129,7 @@ def _names(context: click.Context | None) -> list[str]:
     return [*_names(context.parent), context.info_name or ""]
 
 
-class Command(_ExamplesMixin):
+class Command(_CommandMixin):
     """
     A command.
 
@@ -175,7 +178,7 @@ class LazyCommands(MutableMapping[str, click.Command]):
         return len({**self.places, **self._imported})
 
 
-class Group(_ExamplesMixin, click.Group):
+class Group(_CommandMixin, click.Group):
     """
     A group of commands.
 

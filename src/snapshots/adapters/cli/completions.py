@@ -1,4 +1,4 @@
-"""What a shell completes the values of options and arguments with."""
+"""Shell completion of option and argument values."""
 
 from collections.abc import Callable, Iterable
 
@@ -15,7 +15,7 @@ def complete_files(_context: click.Context, _parameter: click.Parameter, incompl
 
 
 def completer_of(words: Iterable[str]) -> Completer:
-    """Return what completes one of some words, in any case."""
+    """Return a completer for a fixed set of words, ignoring case."""
     known = tuple(words)
 
     def complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -1,4 +1,4 @@
-"""The file in which `news` remembers what it has reported."""
+"""The file that records which values were stored at the last call of `news`."""
 
 import fcntl
 import json
@@ -13,7 +13,7 @@ import click
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from snapshots.adapters.cli.output.atomic_output import opened_whole
-from snapshots.app.queries.comparisons.news import Reported
+from snapshots.app.queries.comparisons.news import KnownValues
 from snapshots.app.queries.session_queries import Dimension
 
 
@@ -22,17 +22,18 @@ class _Stored(BaseModel):
 
     filter: str
     until: AwareDatetime
-    reported: Mapping[Dimension, Sequence[str]]
-    moved: Mapping[str, str]
+    values: Mapping[Dimension, Sequence[str]]
+    moves: Mapping[str, AwareDatetime]
 
 
 @contextmanager
-def held(file: Path) -> Iterator[None]:
+def locked(file: Path) -> Iterator[None]:
     """
     Lock the folder of a cursor, so that only one call at a time reads, reports and writes it.
 
     Raises:
-        click.ClickException: The file can be no cursor, or its folder cannot be written.
+        click.UsageError: The path is not a regular file.
+        click.ClickException: Its folder is not writable.
     """
     if str(file) == "-" or (file.exists() and not file.is_file()):
         raise click.UsageError(f"--cursor {file} is not a regular file")
@@ -41,7 +42,7 @@ def held(file: Path) -> Iterator[None]:
     except OSError as exc:
         raise click.ClickException(f"{file} cannot be written: {exc.strerror or exc}") from exc
     try:
-        if not os.access(file.parent, os.W_OK):
+        if not os.access(file.parent, os.W_OK):  # before anything is sent: each call would send the same news again
             raise click.ClickException(f"{file} cannot be written: its folder is read-only")
         fcntl.flock(folder, fcntl.LOCK_EX)
         yield
@@ -52,17 +53,17 @@ def held(file: Path) -> Iterator[None]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewsCursor:
     """
-    What earlier calls reported.
+    The state after a call.
 
     Attributes:
-        session_filter: The filter of these calls, as text.
+        session_filter: The filter of the calls, as text.
         until: Time of the last call, in UTC.
-        reported: What they need not report again.
+        known: What was stored then.
     """
 
     session_filter: str
     until: datetime
-    reported: Reported
+    known: KnownValues
 
     @classmethod
     def read(cls, file: Path) -> "NewsCursor | None":
@@ -86,10 +87,10 @@ class NewsCursor:
             raise click.ClickException(f"{file} cannot be read: {exc.strerror or exc}") from exc
         if stored is None or until is None:
             return None
-        reported = Reported(
-            values={key: frozenset(values) for key, values in stored.reported.items()}, moves=stored.moved
+        known = KnownValues(
+            values={key: frozenset(values) for key, values in stored.values.items()}, moves=stored.moves
         )
-        return cls(session_filter=stored.filter, until=until, reported=reported)
+        return cls(session_filter=stored.filter, until=until, known=known)
 
     def write(self, file: Path) -> None:
         """
@@ -101,8 +102,8 @@ class NewsCursor:
         document = {
             "filter": self.session_filter,
             "until": self.until.isoformat(),
-            "reported": {key.value: sorted(values) for key, values in self.reported.values.items()},
-            "moved": dict(self.reported.moves),
+            "values": {key.value: sorted(values) for key, values in self.known.values.items()},
+            "moves": {address: at.isoformat() for address, at in self.known.moves.items()},
         }
         with opened_whole(file, is_private=True) as to:
             to.write(json.dumps(document, indent=1).encode())

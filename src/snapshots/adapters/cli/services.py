@@ -234,6 +234,10 @@ class Application(Protocol):
         """Return the most recent runs, at most so many."""
         ...
 
+    def run_names(self, beginning: str, limit: int) -> Sequence[str]:
+        """Return the names of at most so many runs that begin like this, in order."""
+        ...
+
     def build_query_indexes(self) -> Sequence[str]:
         """Build missing indexes, and return their names."""
         ...

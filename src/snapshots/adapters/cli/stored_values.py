@@ -26,9 +26,6 @@ SHOWN = 5
 SHORTEST_RUN = len("20261129T17")
 """Minimum characters of the beginning of a run's name: the day and the hour."""
 
-MOST_RUNS = 100_000
-"""More runs than there are."""
-
 MOST_COMPARED = 100_000
 """Maximum number of stored values among which the nearest are sought."""
 
@@ -68,9 +65,8 @@ def completed_run(application: Application, text: str) -> str | None:
     Raises:
         click.UsageError: Several runs begin like it, or it is shorter than `SHORTEST_RUN`.
     """
-    names = [record.run for record in application.runs(MOST_RUNS)]
-    found = [name for name in names if name.startswith(text)]
-    if text in names:
+    found = application.run_names(text, SHOWN + 1)
+    if text in found:
         return text
     if found and len(text) < SHORTEST_RUN:
         raise click.UsageError(f"{escaped(text)[:40]!r} is too short for the name of a run (such as 20261129T171724)")

@@ -108,6 +108,10 @@ class Runs(Protocol):
         """
         ...
 
+    def names(self, beginning: str, *, limit: int) -> Sequence[str]:
+        """Return the names of at most *limit* runs that begin like this, in order."""
+        ...
+
     def latest(self, *, limit: int, kinds: Collection[RunKind] = tuple(RunKind)) -> Sequence[RunRecord]:
         """Return the newest runs of some kinds, the newest first."""
         ...

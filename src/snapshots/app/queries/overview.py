@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from snapshots.app.ports.runtime import Clock
-from snapshots.app.queries.comparisons.periods import EVERY_GROUP, Period, compare_periods
+from snapshots.app.queries.comparisons.periods import MOST_GROUPS, Period, compare_periods
 from snapshots.app.queries.inventory_reports import Drift, InventoryReports
 from snapshots.app.queries.reports import Report, Reports
 from snapshots.app.queries.session_queries import (
@@ -214,7 +214,7 @@ class OverviewMaker:
         self,
         session_filter: SessionFilter,
         *by: Dimension | TimeBucket,
-        top: int = EVERY_GROUP,
+        top: int = MOST_GROUPS,
         with_addresses: bool = False,
     ) -> Sequence[Group]:
         return self._session_queries.groups(session_filter, by, top=top, with_addresses=with_addresses)

@@ -81,7 +81,13 @@ class SpanEvaluator:
     def compute(
         self, sighting: Sighting, nearest: Sequence[IpObservation]
     ) -> tuple[datetime, datetime, IpSnapshot | Gap]:
-        """Return the verdict on a sighting and its span of time, without the cache; arguments as for `evaluate`."""
+        """
+        Return the verdict on a sighting and its span of time, without the cache.
+
+        Args:
+            sighting: The canonical sighting of a session.
+            nearest: Of each source the observations next to the sighting; empty if the address was never looked up.
+        """
         since, until = self.span(nearest, sighting.seen_at)
         reading = self._reader.read(nearest, at=sighting.seen_at) if nearest else None
         return since, until, self._policy.verdict(sighting, reading, largest_asn=self._largest_asn)
@@ -119,6 +125,8 @@ class SpanEvaluator:
 class AddressSpans:
     """
     Computes the verdicts on all sightings of addresses, once for all addresses with the same history.
+
+    Keeps every distinct history: make one per batch.
 
     Args:
         evaluator: Computes each verdict.

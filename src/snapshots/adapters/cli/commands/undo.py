@@ -28,8 +28,8 @@ def undo(open_application: OpenApplication, /, run: str, *, dry_run: bool, **opt
     """
     Undo RUN, a backfill or a late completion: remove the snapshots and addresses that it wrote, and restore counts.
 
-    Data written by loads, other runs and operators is not changed. `snapshots runs` lists the runs; how the name of a
-    run begins is enough.
+    Data written by loads, other runs and operators is not changed. `snapshots runs` lists the runs; a prefix of the
+    name, at least its day and hour, is enough.
     """
     stderr = SafeConsole(stderr=True)
     with opened(open_application, options) as application, stopping() as stopped, WorkBar(stderr) as bar:

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
     """
-    How a database writes what the statements need.
+    SQL expressions that differ between databases.
 
     Attributes:
         json_object: The function that makes a JSON object of names and values.
         utc: Returns the expression for a stored time as ISO 8601 in UTC. On MySQL and PostgreSQL, Cowrie stores the
             local time of the server without an offset.
         is_true: Returns the condition that a flag is set.
-        text: Returns the expression for a text; SQLite may hold bytes, of which it makes no JSON.
-        address: The address of a session. MySQL may have cut an IPv6 address to the width of the column, so that one of
-            this width is unknown.
+        text: Returns the expression for a text; SQLite may hold a BLOB, which json_object() rejects.
+        address: The address of a session. MySQL may have cut an IPv6 address to the width of the column, so an IPv6
+            address of exactly that width is omitted.
+        concat: Returns the expression that joins a word, a space and a column.
     """
 
     json_object: str
@@ -24,6 +25,7 @@ class Dialect:
     is_true: Callable[[str], str]
     text: Callable[[str], str] = str
     address: str = "s.ip"
+    concat: Callable[[str, str], str] = lambda word, column: f"'{word} ' || {column}"
 
 
 DIALECTS: Mapping[str, Dialect] = {
@@ -44,6 +46,7 @@ DIALECTS: Mapping[str, Dialect] = {
             " information_schema.columns WHERE table_schema = database() AND table_name = 'sessions'"
             " AND column_name = 'ip') THEN s.ip END"
         ),
+        concat=lambda word, column: f"concat('{word} ', {column})",
     ),
     "postgresql": Dialect(
         json_object="json_build_object",
@@ -117,14 +120,10 @@ def _select(dialect: Dialect, table: str, event: str, at: str, members: Mapping[
         "src_ip": dialect.address,
         "sensor": "n.ip",
         **members,
-        "row": _concatenated(dialect, table, row),
+        "row": dialect.concat(table, row),
     }
     pairs = ",\n  ".join(f"'{name}', {value}" for name, value in stated.items())
     return (
         f"SELECT {dialect.json_object}(\n  {pairs})\n{source}"
         f"\nLEFT JOIN sensors n ON n.id = s.sensor\nWHERE {at} IS NOT NULL"
     )
-
-
-def _concatenated(dialect: Dialect, table: str, row: str) -> str:
-    return f"concat('{table} ', {row})" if dialect is DIALECTS["mysql"] else f"'{table} ' || {row}"

@@ -72,17 +72,17 @@ def post(url: str, body: str, *, title: str, is_json: bool) -> None:
 
 
 def message(text: str) -> str:
-    """Return a text as a message: links that attackers typed are no links, and it has at most `LARGEST_TEXT` bytes."""
-    return _shortened(_without_links(text))
+    """Return a text with defanged URLs and at most `LARGEST_TEXT` bytes."""
+    return _shortened(_defanged(text))
 
 
 def chat_message(text: str) -> str:
     """Return a text as a message for chat services, in which typed commands are neither mentions nor markup."""
-    return _shortened("".join(_MARKUP.get(char, char) for char in _without_links(text)))
+    return _shortened("".join(_MARKUP.get(char, char) for char in _defanged(text)))
 
 
-def _without_links(text: str) -> str:
-    """Return a text with hxxp in place of http."""
+def _defanged(text: str) -> str:
+    """Defang http, https and ftp URLs, as in hxxp://."""
     return _LINK.sub(lambda found: found[0].replace("t", "x").replace("T", "X"), text)
 
 

@@ -10,7 +10,7 @@ import click
 
 from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.filters import check_values, filter_of, filter_options
-from snapshots.adapters.cli.news_cursor import NewsCursor, held
+from snapshots.adapters.cli.news_cursor import NewsCursor, locked
 from snapshots.adapters.cli.options import database_option, format_option, opened
 from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.report_documents import news_document
@@ -36,7 +36,7 @@ from snapshots.app.queries.filter_text import filter_text
     type=click.Path(path_type=Path, dir_okay=False, readable=False),
     metavar="FILE",
     section=Section.GENERAL,
-    help="Report each value once: this file remembers what was reported, and is created by the first call.",
+    help="Report each value once: this file records the values stored so far. The first call creates it.",
 )
 @option(
     "--post",
@@ -72,18 +72,18 @@ def news(
     """
     Show networks, countries, IP types, clients, commands, keys and files that appeared for the first time.
 
-    Also shows which networks and countries grew or fell, and which addresses have another network than at their attack
-    before. Without --since, the last 7 days are shown. With --cursor, the news since the last call; --since is then the
-    start of the first call. The cursor moves on only after the news was printed and sent.
+    Also shows which networks and countries grew or fell, and which addresses changed networks between two attacks.
+    Without --since, the last 7 days are shown. With --cursor, the news since the last call; --since is then the start
+    of the first call. The cursor moves on only after the news was printed and sent.
 
-    The filters are those of `query`; --until cannot be used, because news end now.
+    The filters are those of `query`; --until cannot be used: the period always ends now.
     """
     if options["until"] is not None:
-        raise click.UsageError("--until has no effect: news end now")
+        raise click.UsageError("--until cannot be used with news: the period always ends now")
     if url is not None and not is_webhook(url):
         raise click.UsageError("--post needs a URL that begins with http:// or https://, in ASCII")
     with (
-        held(cursor_file) if cursor_file is not None else nullcontext(),
+        locked(cursor_file) if cursor_file is not None else nullcontext(),
         opened(open_application, {"db": options.pop("db")}) as application,
     ):
         session_filter = filter_of(application, options)
@@ -98,17 +98,17 @@ def news(
             session_filter,
             since=cursor.until if cursor is not None else since,
             top=top,
-            reported=cursor.reported if cursor is not None else None,
+            known=cursor.known if cursor is not None else None,
         )
         if found.newest is None:
             check_values(application, session_filter)
         _deliver(found, selection, url, is_json=output == "json", top=top)
         if cursor_file is not None:
-            NewsCursor(session_filter=selection, until=found.until, reported=found.reported).write(cursor_file)
+            NewsCursor(session_filter=selection, until=found.until, known=found.stored).write(cursor_file)
 
 
 def _deliver(found: News, selection: str, url: str | None, *, is_json: bool, top: int) -> None:
-    """Print the news, and send them if there are any."""
+    """Print the news, and send it unless it is empty."""
     text, document = news_text(found, selection), news_document(found, selection, top=top)
     click.echo(to_json(document) if is_json else text.rstrip("\n"))
     if url is not None and not found.is_empty:

@@ -37,7 +37,12 @@ SHOWN_VIOLATIONS = 100
     section=Section.GENERAL,
     help="Exit with code 3 if less than this share of the sessions has a snapshot, an ASN or a country.",
 )
-@option("--run", metavar="RUN", section=Section.GENERAL, help="Check only the sessions that this run sealed.")
+@option(
+    "--run",
+    metavar="RUN",
+    section=Section.GENERAL,
+    help="Check only the sessions that this run sealed; a prefix of its name is enough.",
+)
 @option(
     "--full",
     is_flag=True,

@@ -36,7 +36,7 @@ ALL: ColumnElement[bool] = true()
 
 MAX_SOURCES = 20
 PAGE = 10_000
-"""Rows in memory."""
+"""Rows fetched, or addresses queried, at a time."""
 
 Facts = tuple[tuple[str, FactMethod], ...]
 """How near each known fact is to the attack, by its name."""
@@ -117,11 +117,11 @@ class FactValues:
 
 class AddressGroups:
     """
-    Sessions by address and facts, counted in one scan; only one address is in memory.
+    Counts sessions by address and facts in one scan.
 
     Of sessions of one address with the same builds, the first and the last are the farthest from these, so that only
-    the ends of their times are read. If both ends are equally near to the builds, all sessions between them are; the
-    sessions of other addresses are counted apart.
+    the ends of their times are read. If both are equally near to the builds, so are those between. The other addresses
+    are held in memory, and their sessions are counted by a second query per page.
 
     Attributes:
         sessions: Sessions by group.
@@ -174,7 +174,7 @@ class AddressGroups:
         return values, group_of_first, _group(has, method, gap, source, seen_for(source, last))
 
     def _days_of(self, source: str) -> str:
-        """Return the builds in a provenance with their days alone: hourly lists and documents would be one each."""
+        """Return a provenance with its builds dated by day, so that an hourly list is one entry per day."""
         if source not in self._named_sources:
             self._named_sources[source] = " ".join(dict.fromkeys(without_times(source).split()))
         return self._named_sources[source]

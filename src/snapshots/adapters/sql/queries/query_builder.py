@@ -177,7 +177,7 @@ class SessionQuery:
         count: Function[int] = func.count(distinct(SESSIONS.session_id)) if traits or is_tried else func.count()
         if is_tried:
             rows = with_logins(rows)
-            if not traits:  # with them, a row of a login is joined once per text
+            if not traits:  # the join repeats each login row for every text, so a sum would be too large
                 columns["attempts"] = ATTEMPTS
         columns["sessions"] = count
         at: ColumnElement[Any] = SESSIONS.first_event_at
@@ -237,7 +237,7 @@ class SessionQuery:
         return attempts_without_credentials(self.conditions(), self.rows)
 
     def moves(self) -> Select[Any]:
-        """Return consecutive attacks of an address with different ASNs, of which the filter selects the later one."""
+        """Return the query for consecutive attacks with different ASNs; the filter applies to the later attack."""
         asn, method, at = self.part(Dimension.ASN), self.part(Dimension.ASN_METHOD), SESSIONS.first_event_at
         address = SESSIONS.source_ip
         later = select(SESSIONS.session_id, address).where(*self.conditions(), asn.is_not(None)).cte("later")

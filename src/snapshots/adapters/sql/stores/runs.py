@@ -56,6 +56,11 @@ class SqlRuns:
         row = self._connection.execute(query.with_for_update() if for_update else query).mappings().one_or_none()
         return _record(row) if row is not None else None
 
+    def names(self, beginning: str, *, limit: int) -> Sequence[str]:
+        """Return names that begin with a text, in order."""
+        query = select(runs.c.run).where(runs.c.run.startswith(beginning, autoescape=True))
+        return self._connection.execute(query.order_by(runs.c.run).limit(limit)).scalars().all()
+
     def latest(self, *, limit: int, kinds: Collection[RunKind] = tuple(RunKind)) -> Sequence[RunRecord]:
         """Return the newest rows of some kinds."""
         query = select(runs).where(runs.c.kind.in_([kind.value for kind in kinds]))

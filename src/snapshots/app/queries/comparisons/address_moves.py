@@ -6,18 +6,18 @@ from typing import NamedTuple
 
 class AddressMove(NamedTuple):
     """
-    An address whose newest attack has another ASN in its snapshot than its previous one.
+    The latest change of an address's ASN between two consecutive attacks with known ASNs.
 
     Attributes:
         address: The address.
-        before: ASN of the previous attack with a known ASN.
+        before: ASN of the earlier attack.
         before_name: Its organization, if known.
         before_method: How it was obtained, such as asof or inferred.
-        before_at: Time of that attack.
-        asn: ASN of the newest attack.
+        before_at: Time of the earlier attack.
+        asn: ASN of the later attack.
         name: Its organization, if known.
         method: How it was obtained.
-        at: Time of the newest attack.
+        at: Time of the later attack.
     """
 
     address: str

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from snapshots.app.ports.runtime import Clock
 from snapshots.app.queries.comparisons.address_moves import AddressMove
-from snapshots.app.queries.comparisons.periods import Period, compare_periods
+from snapshots.app.queries.comparisons.periods import MOST_GROUPS, Period, compare_periods
 from snapshots.app.queries.session_queries import Dimension, Group, SessionFilter, SessionQueries
 
 NEWS_KEYS = (
@@ -20,9 +20,6 @@ NEWS_KEYS = (
 )
 """The keys whose new values are news."""
 
-EVERY_VALUE = 1_000_000
-"""More values of one key than are stored."""
-
 COMMANDS_LISTED = 3
 """Commands listed per new command signature."""
 
@@ -30,17 +27,17 @@ DEFAULT_LENGTH = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reported:
+class KnownValues:
     """
-    What was news before.
+    Values and moves that were stored at an earlier call.
 
     Attributes:
         values: Values by key.
-        moves: Addresses that moved, each with the time of the attack from another network, in ISO 8601.
+        moves: Addresses whose network changed, each with the time of the later attack.
     """
 
     values: Mapping[Dimension, Collection[str]]
-    moves: Mapping[str, str]
+    moves: Mapping[str, datetime]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +77,12 @@ class News:
         since: The time.
         until: The present time.
         newest: Time of the newest session that the filter selects; None if there is none.
-        period: The sessions since then, compared with the period of the same length before; None if the time is now.
+        period: The sessions since then, compared with the period of the same length before; None if the period is
+            empty, or too long for an equal one before it.
         appeared: New values by key, in the order of `NEWS_KEYS`.
-        moved: Addresses whose newest attack has another ASN than their previous one, the newest first.
+        moved: Latest change of ASN of each address, the newest first.
         moved_count: Number of these addresses.
-        reported: Everything that is stored now: what the next call need not report.
+        stored: Everything that is stored now: what the next call need not report.
     """
 
     since: datetime
@@ -94,7 +92,7 @@ class News:
     appeared: Mapping[Dimension, Appeared]
     moved: Sequence[AddressMove]
     moved_count: int
-    reported: Reported
+    stored: KnownValues
 
     @property
     def is_empty(self) -> bool:
@@ -104,7 +102,7 @@ class News:
 
 class NewsMaker:
     """
-    Makes news.
+    Finds values and moves that were not stored, or had no session, before.
 
     Args:
         session_queries: Groups of sessions.
@@ -116,7 +114,7 @@ class NewsMaker:
         self._clock = clock
 
     def news(
-        self, session_filter: SessionFilter, *, since: datetime | None, top: int, reported: Reported | None = None
+        self, session_filter: SessionFilter, *, since: datetime | None, top: int, known: KnownValues | None = None
     ) -> News:
         """
         Return what is new.
@@ -125,9 +123,8 @@ class NewsMaker:
             session_filter: The sessions, at any time.
             since: Start of the period; None for a week ago.
             top: Maximum number of values listed per key, at least 1.
-            reported: What is not new, although it may be in sessions since then. Everything else is, also in sessions
-                before *since*, which were stored later. None: values with a session before *since* are not new, nor
-                are moves before it.
+            known: Values and moves that are not new; all others are, also those of sessions before *since*, which were
+                stored later. None: new is what has no session before *since*, and moves since then.
 
         Raises:
             InvalidQuery: A value of the filter is not valid.
@@ -135,28 +132,28 @@ class NewsMaker:
         """
         until = self._clock.now()
         since = since if since is not None else until - DEFAULT_LENGTH
-        groups = {key: self._session_queries.groups(session_filter, [key], top=EVERY_VALUE) for key in NEWS_KEYS}
-        values = {key: {each.values[0] for each in of_key} - {None} for key, of_key in groups.items()}
+        groups = {key: self._session_queries.groups(session_filter, [key], top=MOST_GROUPS) for key in NEWS_KEYS}
+        values = {
+            key: frozenset(each.values[0] for each in of_key if each.values[0] is not None)
+            for key, of_key in groups.items()
+        }
         moves = self._session_queries.address_moves(session_filter)
-        if reported is None:
+        if known is None:
             new_moves = [move for move in moves if since <= move.at < until]
         else:
-            new_moves = [move for move in moves if reported.moves.get(move.address) != move.at.isoformat()]
+            new_moves = [move for move in moves if known.moves.get(move.address) != move.at]
         return News(
             since=since,
             until=until,
             newest=max((each.last_seen for each in groups[Dimension.ASN] if each.last_seen is not None), default=None),
             period=compare_periods(self._session_queries, session_filter, since, until),
             appeared={
-                key: self._appeared(session_filter, key, _new(of_key, key, since, until, reported), top)
+                key: self._appeared(session_filter, key, _new(of_key, key, since, until, known), top)
                 for key, of_key in groups.items()
             },
             moved=new_moves[:top],
             moved_count=len(new_moves),
-            reported=Reported(
-                values={key: frozenset(map(str, of_key)) for key, of_key in values.items()},
-                moves={move.address: move.at.isoformat() for move in moves},
-            ),
+            stored=KnownValues(values=values, moves={move.address: move.at for move in moves}),
         )
 
     def _appeared(self, session_filter: SessionFilter, key: Dimension, new: Sequence[Group], top: int) -> Appeared:
@@ -172,10 +169,10 @@ class NewsMaker:
 
 
 def _new(
-    groups: Sequence[Group], key: Dimension, since: datetime, until: datetime, reported: Reported | None
+    groups: Sequence[Group], key: Dimension, since: datetime, until: datetime, known: KnownValues | None
 ) -> Sequence[Group]:
-    known = [group for group in groups if group.values[0] is not None]
-    if reported is not None:
-        before = frozenset(reported.values.get(key, ()))
-        return [group for group in known if group.values[0] not in before]
-    return [group for group in known if group.first_seen is not None and since <= group.first_seen < until]
+    named = [group for group in groups if group.values[0] is not None]
+    if known is not None:
+        before = frozenset(known.values.get(key, ()))
+        return [group for group in named if group.values[0] not in before]
+    return [group for group in named if group.first_seen is not None and since <= group.first_seen < until]

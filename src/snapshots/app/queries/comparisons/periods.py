@@ -7,8 +7,8 @@ from datetime import datetime
 from snapshots.app.queries.comparisons.changes import Changes
 from snapshots.app.queries.session_queries import Dimension, SessionFilter, SessionQueries
 
-EVERY_GROUP = 100_000
-"""More groups than there are, where all of them are compared or added up."""
+MOST_GROUPS = 1_000_000
+"""Maximum number of groups that are compared or added up; beyond it, the smallest are ignored."""
 
 COMPARED = (Dimension.ASN, Dimension.COUNTRY, Dimension.IP_TYPE, Dimension.COMMANDS)
 """The keys by which periods are compared."""
@@ -62,8 +62,8 @@ def compare_periods(
     )
     groups = {
         key: (
-            session_queries.groups(previous, [key], top=EVERY_GROUP),
-            session_queries.groups(newest, [key], top=EVERY_GROUP),
+            session_queries.groups(previous, [key], top=MOST_GROUPS),
+            session_queries.groups(newest, [key], top=MOST_GROUPS),
         )
         for key in COMPARED
     }

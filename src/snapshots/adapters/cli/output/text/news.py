@@ -33,14 +33,10 @@ def news_text(news: News, selection: str = "") -> str:
 
 
 def news_title(news: News) -> str:
-    """Return the news in one short line of ASCII."""
+    """Return news that is not empty in one short line of ASCII."""
     counts = [count_of(each.count, *NOUNS[key]) for key, each in news.appeared.items() if each.count]
     moved = [f"{count_of(news.moved_count, 'address', 'addresses')} moved"] if news.moved_count else []
-    return f"Honeypot: {', '.join([*counts, *moved]) or count_of(_sessions(news), 'session')}"
-
-
-def _sessions(news: News) -> int:
-    return news.period.sessions if news.period is not None else 0
+    return f"Honeypot: {', '.join([*counts, *moved])}"
 
 
 def _lines(news: News, selection: str) -> Iterator[str]:
@@ -58,8 +54,10 @@ def _lines(news: News, selection: str) -> Iterator[str]:
 
 
 def _summary(news: News) -> str:
+    if news.period is None and news.newest is not None and news.newest >= news.since:
+        return f"Sessions since {_time(news.since)}; no period of equal length precedes it."
     if news.period is None or not news.period.sessions:
-        newest = f" The newest session is of {_time(news.newest)}." if news.newest is not None else ""
+        newest = f" The newest session is from {_time(news.newest)}." if news.newest is not None else ""
         return f"No sessions since {_time(news.since)}.{newest}"
     before, change = news.period.sessions_before, news.period.sessions - news.period.sessions_before
     compared = f"{abs(change):,} {'more' if change > 0 else 'fewer'} than the {before:,}" if change else "as many as"
@@ -111,7 +109,7 @@ def _moves(news: News) -> Iterator[str]:
     if not news.moved_count:
         return
     yield ""
-    yield f"{count_of(news.moved_count, 'address', 'addresses')} in another network than at the attack before:"
+    yield f"{count_of(news.moved_count, 'address', 'addresses')} changed networks between two attacks:"
     for each in news.moved:
         yield f"  {_move(each)}"
     if (more := news.moved_count - len(news.moved)) > 0:
