@@ -187,18 +187,6 @@ def client(socket: Path, statements: str, *options: str) -> str:
 
 
 @pytest.mark.mysql
-def test_a_cut_address_of_mysql_is_unknown(run: Run, mysql: Path) -> None:
-    """An older table has 15 characters for it: the rest of an IPv6 address would be another one, or none."""
-    cut = "USE cowrie; SET sql_mode = ''; ALTER TABLE sessions MODIFY ip varchar(15);"
-    client(mysql, cut)
-
-    lines = client(mysql, run("cowrie-tables", "mysql")[1], "-NBr", "cowrie").splitlines()
-
-    addresses = {event["session"]: event["src_ip"] for event in map(json.loads, lines)}
-    assert addresses == {"0123456789ab": "8.8.8.8", "ba9876543210": None, "cccccccccccc": None}
-
-
-@pytest.mark.mysql
 def test_mysql(run: Run, mysql: Path, tmp_path: Path) -> None:
     """The output plugin stores the local time of the server in whole seconds, and the text NULL."""
     check_loaded(
