@@ -129,3 +129,33 @@ def test_the_input_format_option_overrides_the_detection(run: Run, tmp_path: Pat
     assert "0 new events" in run("load", tmp_path / "export.json", "--input-format", "lines")[1]
     assert "18 new events" in run("load", tmp_path / "export.json", "--input-format", "json")[1]
     assert run("load", tmp_path / "export.json", "--input-format", "xml")[0] == 2
+
+
+def test_credentials_are_ordered_by_attempts(run: Run, tmp_path: Path) -> None:
+    """One session that tries often comes before two that try once; an attempt without a password is counted apart."""
+    logins = [("a1", "root", "x"), ("a2", "root", "x"), *[("a3", "admin", "y")] * 3, ("a4", "git", None)]
+    lines = [
+        {
+            "eventid": "cowrie.login.failed",
+            "session": session,
+            "src_ip": "8.8.8.8",
+            "timestamp": f"2026-11-24T10:00:{n:02}Z",
+            "username": user,
+            **({"password": password} if password is not None else {}),
+        }
+        for n, (session, user, password) in enumerate(logins)
+    ]
+    log = tmp_path / "cowrie.json"
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert run("load", "-q", log)[0] == 0
+
+    found = json.loads(run("query", "--by", "login", "--format", "json")[1])
+
+    assert [(row["user"], row["attempts"], row["sessions"]) for row in found["rows"]] == [
+        ("admin", 3, 1),
+        ("root", 2, 2),
+    ]
+    assert found["attempts_without_credentials"] == 1
+    err = run("query", "--by", "login")[2]
+    assert "1 login attempt without stored credentials" in err
+    assert "an attempt with a key has no password" in err

@@ -33,6 +33,8 @@ def loaded(run: Run, tmp_path: Path, loaded_template: Path) -> Run:
         (("--network", "chinanett"), "no session has the network 'chinanett' (nearest: Chinanet"),
         (("--not-client", "SSH-9"), "no session has the client 'SSH-9' (stored: "),
         (("--hassh", "zzz"), "--hassh 'zzz': no stored hassh starts with this"),
+        (("--download", "f" * 64), f"no session has the hash of a file '{'f' * 64}'"),
+        (("--not-password", "4813494d137f"), "no session has the password '4813494d137f'; to give the beginning"),
         (("--download", "zzz"), "--download 'zzz': no stored hash of a file starts with this"),
     ],
 )
@@ -75,6 +77,20 @@ def test_hashes_are_found_by_how_they_begin(loaded: Run) -> None:
         assert [row["hassh"] for row in found] == [whole]
     code, _, err = loaded("query", "--hassh", "")
     assert (code, "several stored values start with this" in err) == (2, len(rows) > 1)
+
+
+def test_values_are_found_as_tables_print_them(run: Run, tmp_path: Path) -> None:
+    """With escapes for control characters, and a name that was cut."""
+    stated = {"session": "a1", "src_ip": "8.8.8.8", "timestamp": "2026-11-24T10:00:00Z"}
+    events = [{"eventid": "cowrie.session.connect"}, {"eventid": "cowrie.client.version", "version": "SSH\x1b[31m\n"}]
+    log = tmp_path / "cowrie.json"
+    log.write_text("".join(json.dumps({**stated, **event}) + "\n" for event in events))
+    assert run("load", "-q", log)[0] == 0
+    printed = run("query", "--by", "client")[1].splitlines()[1].split("  ")[0]
+
+    assert printed == r"SSH\x1b[31m\n"
+    for name, value in (("--client", printed), ("--network", "Goog…")):
+        assert len(json.loads(run("query", name, value, "--format", "json")[1])["rows"]) == 1
 
 
 def test_filters_have_inverses(loaded: Run) -> None:

@@ -110,7 +110,7 @@ def test_sessions_are_grouped_and_filtered_by_any_key(loaded: Run) -> None:
         None,
     ]
     assert [row["day"] for row in rows(loaded, "--by", "day")] == ["2026-11-11", "2026-11-10"]
-    assert rows(loaded, "--by", "asn", "--since", "2026-11-11", "--until", "2026-11-12", "--change")[0]["change"] == 1
+    assert rows(loaded, "--by", "asn", "--since", "2026-11-11", "--until", "2026-11-12", "--change")[0]["change"] == -1
     assert rows(loaded, "--since", "1h") == []
     _, now, err = loaded("query", "--network-at", "today", "--asn", "14061", "--format", "json")
     assert json.loads(now)["rows"] == [], "the bundled tables are older than the attack"

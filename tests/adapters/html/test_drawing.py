@@ -12,7 +12,7 @@ from snapshots.adapters.html.looks import Certainty, Look, Split, badge, looks_i
 from snapshots.adapters.html.timeline import LONGEST_GAP, Periods, columns_of, timeline
 from snapshots.adapters.html.world_map import CountryOnMap, limits_of, map_key, world
 from snapshots.app.queries.country_names import COUNTRY_NAMES
-from snapshots.app.queries.session_queries import TimeBucket
+from snapshots.app.queries.time_bucket import TimeBucket
 
 DAY = timedelta(days=1)
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)

@@ -18,7 +18,8 @@ from snapshots.app.errors import InvalidQuery
 from snapshots.app.queries.action import Action
 from snapshots.app.queries.paging import every_line
 from snapshots.app.queries.reports import HEAVIEST
-from snapshots.app.queries.session_queries import Dimension, SessionFilter, TimeBucket
+from snapshots.app.queries.session_queries import Dimension, SessionFilter
+from snapshots.app.queries.time_bucket import TimeBucket
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.network_name import NetworkName
 from snapshots.domain.session.behaviour import Trait

@@ -15,7 +15,8 @@ from snapshots.adapters.sql.schema.tables import credentials, passwords, session
 from snapshots.app.errors import InvalidQuery
 from snapshots.app.queries.action import Action
 from snapshots.app.queries.paging import every_line
-from snapshots.app.queries.session_queries import Dimension, SessionFilter, TimeBucket
+from snapshots.app.queries.session_queries import Dimension, SessionFilter
+from snapshots.app.queries.time_bucket import TimeBucket
 from snapshots.domain.session.behaviour import login
 from snapshots.domain.session.logins import MOST_CREDENTIALS, credentials_number
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from snapshots.adapters.cli.settings import Settings
 from snapshots.app.queries.overview import Overview
-from snapshots.app.queries.session_queries import Dimension, TimeBucket
+from snapshots.app.queries.session_queries import Dimension
+from snapshots.app.queries.time_bucket import TimeBucket
 from snapshots.composition.wiring import Container
 from snapshots.domain.session.session import SessionAggregate
 from snapshots.domain.snapshot.snapshot import Method

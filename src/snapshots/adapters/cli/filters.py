@@ -9,11 +9,12 @@ from snapshots.adapters.cli.command import Decorated, Section, option
 from snapshots.adapters.cli.completions import completer_of
 from snapshots.adapters.cli.options import valid_text
 from snapshots.adapters.cli.services import Application
-from snapshots.adapters.cli.stored_values import check_stored, completed
+from snapshots.adapters.cli.stored_values import as_stored, check_stored, completed
 from snapshots.adapters.cli.times import Time
 from snapshots.app.queries.action import Action
 from snapshots.app.queries.country_names import COUNTRY_NAMES
 from snapshots.app.queries.session_queries import (
+    ANY_TEXT,
     FOUND_BY,
     HASHES,
     METHODS_OF_FACTS,
@@ -45,8 +46,8 @@ HELP = {
     Dimension.USER: ("NAME", f"User name of any login attempt; {BOUND}."),
     Dimension.PASSWORD: ("TEXT", f"Password of any login attempt, or its SHA-256, whole or as in tables; {BOUND}."),
     Dimension.COMMANDS: ("SIGNATURE", "Signature of the commands, or how it begins."),
-    Dimension.SSH_KEY: ("FINGERPRINT", "Fingerprint of the first SSH key that was installed, or how it begins."),
-    Dimension.DOWNLOAD: ("HASH", "Hash of the first downloaded file, or how it begins."),
+    Dimension.SSH_KEY: ("FINGERPRINT", "Fingerprint of an SSH key that was installed, or how it begins."),
+    Dimension.DOWNLOAD: ("HASH", "Hash of a downloaded or uploaded file, or how it begins."),
     Dimension.METHOD: (
         "[FACT=]METHOD",
         "How the snapshot was made: asof, inferred, corrected or adopted; or one fact, such as country=asof.",
@@ -198,13 +199,17 @@ def _values(
     }
     given |= _methods_by_fact(given[Dimension.METHOD])
     return {
-        key: [
-            None if text.lower() == NONE else completed(application, key, text) if key in HASHES else text
-            for text in map(valid_text, texts)
-        ]
+        key: [None if text.lower() == NONE else _stored(application, key, text) for text in map(valid_text, texts)]
         for key, texts in given.items()
         if texts
     }
+
+
+def _stored(application: Application, key: Dimension, text: str) -> str:
+    """Return the stored value that a printed one, or the beginning of a hash, stands for."""
+    if key in HASHES:
+        return completed(application, key, text)
+    return as_stored(application, key, text) if key in ANY_TEXT else text
 
 
 def _methods_by_fact(texts: Sequence[str]) -> dict[Dimension, Sequence[str]]:

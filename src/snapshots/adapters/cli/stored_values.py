@@ -8,7 +8,7 @@ from itertools import islice
 import click
 
 from snapshots.adapters.cli.services import Application
-from snapshots.app.queries.session_queries import ANY_TEXT, Dimension
+from snapshots.app.queries.session_queries import ANY_TEXT, HASHES, Dimension, SessionFilter
 from snapshots.app.safe_text import escaped
 
 HASH_LENGTH: Mapping[Dimension, int] = {Dimension.HASSH: 32, Dimension.COMMANDS: 32, Dimension.DOWNLOAD: 64}
@@ -75,6 +75,16 @@ def completed_run(application: Application, text: str) -> str | None:
     return next(iter(found), None)
 
 
+def as_stored(application: Application, key: Dimension, text: str) -> str:
+    """Return the stored text that tables print like this: with escapes, or cut with an ellipsis if part of a name."""
+    if key is Dimension.NETWORK:
+        return text.removesuffix(SHORTENED)
+    if "\\" not in text:
+        return text
+    stored = application.session_queries.stored_values(key, limit=MOST_COMPARED)
+    return text if text in stored else next((value for value in stored if escaped(value) == text), text)
+
+
 def _noun(key: Dimension) -> str:
     nouns = {
         Dimension.COMMANDS: "signature of commands",
@@ -92,11 +102,25 @@ def check_stored(application: Application, values: Mapping[Dimension, Sequence[s
     Raises:
         click.UsageError: A value is not stored; the message lists the nearest ones that are.
     """
+    for key in values.keys() & HASHES:
+        for text in values[key]:
+            if text is None or _is_stored_hash(application, key, text):
+                continue
+            hint = "; to give the beginning of its hash, write sha256:4813494d137e" if key is Dimension.PASSWORD else ""
+            noun = "password" if key is Dimension.PASSWORD else _noun(key)
+            raise click.UsageError(f"no session has the {noun} {escaped(text)[:80]!r}{hint}")
     for key in values.keys() & ANY_TEXT:
         stored = application.session_queries.stored_values(key, limit=MOST_COMPARED)
         for text in values[key]:
             if text is not None and not _is_stored(key, text, stored):
                 raise click.UsageError(f"no session has the {key.value} {escaped(text)[:80]!r}{_nearest(text, stored)}")
+
+
+def _is_stored_hash(application: Application, key: Dimension, text: str) -> bool:
+    """Whether a session has the hash, or tried the password."""
+    if key is Dimension.PASSWORD:
+        return bool(application.session_queries.groups(SessionFilter(values={key: [text]}), [key], top=1))
+    return text in application.session_queries.stored_values(key, beginning=text, limit=1)
 
 
 def _is_stored(key: Dimension, text: str, stored: Sequence[str]) -> bool:

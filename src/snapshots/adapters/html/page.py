@@ -25,7 +25,8 @@ from snapshots.app.queries.reports import (
     impossible_clocks_text,
     nearness_lines,
 )
-from snapshots.app.queries.session_queries import Dimension, Group, TimeBucket
+from snapshots.app.queries.session_queries import Dimension, Group
+from snapshots.app.queries.time_bucket import TimeBucket
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.snapshot.coverage import Coverage
 

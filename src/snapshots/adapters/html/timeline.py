@@ -9,7 +9,7 @@ from markupsafe import Markup
 from snapshots.adapters.html.charts import axis, column, grid, percent, scale_of
 from snapshots.adapters.html.formats import day, number
 from snapshots.adapters.html.looks import Split, total_of, words_of
-from snapshots.app.queries.session_queries import TimeBucket
+from snapshots.app.queries.time_bucket import TimeBucket
 
 HEIGHT = 232
 LONGEST_GAP = 6

@@ -9,6 +9,8 @@ from functools import cache
 from hashlib import sha256
 
 WORDS = """
+1 12 123 default ubnt support guest user service system admin1 admin123 root123 test123 oracle postgres mysql ftp
+nagios git pi adm aerohive openelec motorola tech supervisor
 123456 123456789 12345678 password qwerty123 qwerty1 111111 12345 secret 123123 1234567890 1234567 000000 qwerty
 abc123 password1 iloveyou 11111111 dragon monkey 123123123 123321 qwertyuiop 00000000 Password 654321 target123 tinkle
 zag12wsx 1g2w3e4r gwerty123 gwerty 666666 1q2w3e4r5t Qwerty123 987654321 1q2w3e4r a123456 1qaz2wsx 121212 abcd1234

@@ -25,6 +25,12 @@ def without_newer_table_text(count: int) -> str:
     return f"{sessions} no table newer than the attack; import or refresh one (snapshots facts --help)."
 
 
+def circular_text(count: int) -> str:
+    """Return the message about sessions that are compared with the tables of their own snapshots."""
+    sessions = "1 session was" if count == 1 else f"{count:,} sessions were"
+    return f"{sessions} inferred from the newest table itself: whether their networks changed since is unknown."
+
+
 def expired_text(count: int) -> str:
     """Return the message about sessions whose newest tables are too old to be valid today."""
     sessions = "1 session has" if count == 1 else f"{count:,} sessions have"

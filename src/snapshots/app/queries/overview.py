@@ -9,14 +9,8 @@ from snapshots.app.ports.runtime import Clock
 from snapshots.app.queries.comparisons.periods import MOST_GROUPS, Period, compare_periods
 from snapshots.app.queries.inventory_reports import Drift, InventoryReports
 from snapshots.app.queries.reports import Report, Reports
-from snapshots.app.queries.session_queries import (
-    EVERYTHING,
-    Dimension,
-    Group,
-    SessionFilter,
-    SessionQueries,
-    TimeBucket,
-)
+from snapshots.app.queries.session_queries import EVERYTHING, Dimension, Group, SessionFilter, SessionQueries
+from snapshots.app.queries.time_bucket import TimeBucket
 from snapshots.app.queries.validity import FactValidity
 from snapshots.domain.address.plausibility import PlausibleTimes
 from snapshots.domain.session.concentration import Concentration

@@ -164,6 +164,7 @@ class Report:
         logins: Login attempts, successful or not.
         commands: Commands that were entered.
         downloads: Files that were downloaded.
+        uploads: Files that were uploaded.
         first_event_at: Earliest event at a plausible time; None without any.
         last_event_at: Latest event at a plausible time.
         impossible_clocks: Sessions that began or ended at an implausible time; excluded from times only.
@@ -180,6 +181,7 @@ class Report:
     logins: int
     commands: int
     downloads: int
+    uploads: int = 0
     first_event_at: datetime | None
     last_event_at: datetime | None
     impossible_clocks: int

@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from typing import NamedTuple, Protocol
 
 from snapshots.app.queries.action import Action
 from snapshots.app.queries.comparisons.address_moves import AddressMove
-from snapshots.domain.address.source_ip import IpAddress
+from snapshots.app.queries.pages import AddressPage, NotCurrent
+from snapshots.app.queries.time_bucket import TimeBucket
 from snapshots.domain.session.activity import Activity
 from snapshots.domain.session.concentration import Concentration
 from snapshots.domain.session.logins import StoredLogin
@@ -43,7 +44,12 @@ class Dimension(Enum):
     @property
     def is_repeated(self) -> bool:
         """Whether a session may have several values; a session counts for each of them."""
-        return self.is_trait or self in {Dimension.USER, Dimension.PASSWORD}
+        return self.has_texts or self in {Dimension.USER, Dimension.PASSWORD}
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether the values are texts in the behavior; a session may have several."""
+        return self.is_trait or self in {Dimension.SSH_KEY, Dimension.DOWNLOAD}
 
     @property
     def is_trait(self) -> bool:
@@ -74,22 +80,6 @@ HASHES = frozenset({Dimension.HASSH, Dimension.PASSWORD, Dimension.COMMANDS, Dim
 
 ANY_TEXT = frozenset({Dimension.NETWORK, Dimension.SENSOR, Dimension.CLIENT, Dimension.USER})
 """Dimensions whose values are any text: a value that is not stored is probably misspelled."""
-
-
-class TimeBucket(Enum):
-    """Length of the time intervals into which sessions are grouped, in UTC; weeks begin on Monday."""
-
-    HOUR = "hour"
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-
-    def following(self, begins: datetime) -> datetime:
-        """Return the start of the interval after the one that starts at *begins*."""
-        if self is TimeBucket.MONTH:
-            return (begins.replace(day=1) + timedelta(days=32)).replace(day=1)
-        hours = {TimeBucket.HOUR: 1, TimeBucket.DAY: 24, TimeBucket.WEEK: 7 * 24}[self]
-        return begins + timedelta(hours=hours)
 
 
 class NetworkTime(Enum):
@@ -144,7 +134,7 @@ class Group:
         name: Organization of the ASN, if that is a dimension and known.
         password: Text of the password, if that is a dimension and the text is stored or very common.
         sessions: Number of sessions.
-        attempts: Number of login attempts, if user or password is a dimension and no trait is.
+        attempts: Number of login attempts, if user or password is a dimension, and none with texts.
         asof: Those whose facts were all published by the time of the attack; None if no fact is a dimension or
             known, or with NetworkTime.NOW.
         inferred: Those with a fact that was published only after the attack; None as for *asof*.
@@ -248,13 +238,6 @@ SESSION_COLUMNS = SessionRow._fields[:-1]
 """Columns of a list of sessions: the fields of `SessionRow` with one value each, all but the last."""
 
 
-class NotCurrent(NamedTuple):
-    """Sessions without a table newer than the attack, and with one that is too old today; see `CurrentSince`."""
-
-    without_newer: int
-    expired: int
-
-
 class SessionPage(NamedTuple):
     """A page of sessions, the newest first. `last` is the cursor of the next page; "" if there is none."""
 
@@ -277,13 +260,15 @@ class SessionQueries(Protocol):
         """
         Return the largest groups, or the newest ones if the first dimension is a time; ties in order of values.
 
+        The largest are those with most login attempts if these are counted, else those with most sessions.
+
         Args:
             session_filter: The sessions.
             by: Dimensions, each once, and at most one time bucket. User with password: pairs.
             top: Maximum number of groups, at least 1.
             with_addresses: Also count addresses, which takes longer.
             with_before: Also count the sessions of the period of equal length before the filter's, which must have
-                both ends, and order by the growth.
+                both ends, and order by the size of the change, growth or fall.
 
         Raises:
             InvalidQuery: The combination is not supported.
@@ -310,13 +295,23 @@ class SessionQueries(Protocol):
         """
         ...
 
-    def count_not_current(self, session_filter: SessionFilter, by: Sequence[Dimension | TimeBucket]) -> "NotCurrent":
+    def count_not_current(self, session_filter: SessionFilter, by: Sequence[Dimension | TimeBucket]) -> NotCurrent:
         """
         Count the sessions that are excluded because their facts are not current.
 
         Args:
             session_filter: The sessions, with NetworkTime.NOW.
             by: The dimensions; each fact among them must be current. Without a fact, any of the three must be.
+        """
+        ...
+
+    def count_circular(self, session_filter: SessionFilter, by: Sequence[Dimension | TimeBucket]) -> int:
+        """
+        Count the sessions whose current facts come from the tables of their own snapshots, which are inferred.
+
+        Args:
+            session_filter: The sessions, with NetworkTime.NOW.
+            by: The dimensions, as for `count_not_current`.
         """
         ...
 
@@ -337,7 +332,7 @@ class SessionQueries(Protocol):
         """
         ...
 
-    def addresses(self, session_filter: SessionFilter, *, at_least: int, limit: int, after: str = "") -> "AddressPage":
+    def addresses(self, session_filter: SessionFilter, *, at_least: int, limit: int, after: str = "") -> AddressPage:
         """
         Return a page of source addresses.
 
@@ -361,11 +356,15 @@ class SessionQueries(Protocol):
         """
         ...
 
-    def attempts_without_credentials(self, session_filter: SessionFilter) -> int:
+    def attempts_without_credentials(self, session_filter: SessionFilter, *, with_password: bool = False) -> int:
         """
         Count the login attempts whose credentials are not stored.
 
         They are beyond `MOST_CREDENTIALS` of their session, or an earlier version stored it.
+
+        Args:
+            session_filter: The sessions.
+            with_password: Also count attempts without a password, such as with a key.
         """
         ...
 
@@ -391,10 +390,3 @@ class SessionQueries(Protocol):
     def session_ids(self, beginning: str, *, limit: int) -> Sequence[str]:
         """Return the keys of at most *limit* sessions that begin like this, in order."""
         ...
-
-
-class AddressPage(NamedTuple):
-    """A page of addresses in text order. `last` is the cursor of the next page; "" if there is none."""
-
-    addresses: Sequence[IpAddress]
-    last: str

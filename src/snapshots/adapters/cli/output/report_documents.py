@@ -25,6 +25,7 @@ def report_document(report: Report) -> dict[str, Any]:
         "logins": report.logins,
         "commands": report.commands,
         "downloads": report.downloads,
+        "uploads": report.uploads,
         "first_event_at": report.first_event_at,
         "last_event_at": report.last_event_at,
         "impossible_clocks": report.impossible_clocks,

@@ -166,6 +166,8 @@ def _print_table(console: Console, rows: Sequence[Row], about: Row, *, full: boo
     shown = columns if full else fitted(columns, console.width, least=LEAST)
     print_fitted(console, shown)
     titles = {column.title for column in shown}
+    if any(column.content is Content.TEXT and column.shown_width < column.natural_width for column in shown):
+        click.echo("Texts are shortened to fit; --full shows them whole.", err=True)
     if left_out := [column.title for column in columns if column.title not in titles and not column.is_empty]:
         click.echo(f"Left out to fit: {', '.join(left_out)}; --full shows all.", err=True)
     for name, value in about.items():

@@ -13,15 +13,9 @@ from snapshots.adapters.cli.options import database_option, one_of, opened, stdo
 from snapshots.adapters.cli.output.sanitize import count_of
 from snapshots.adapters.cli.output.table import Form, Row, print_rows, session_columns
 from snapshots.adapters.cli.services import Application, OpenApplication
-from snapshots.app.queries.inventory_reports import expired_text, without_newer_table_text
-from snapshots.app.queries.session_queries import (
-    SESSION_COLUMNS,
-    Dimension,
-    Group,
-    NetworkTime,
-    SessionFilter,
-    TimeBucket,
-)
+from snapshots.app.queries.inventory_reports import circular_text, expired_text, without_newer_table_text
+from snapshots.app.queries.session_queries import SESSION_COLUMNS, Dimension, Group, NetworkTime, SessionFilter
+from snapshots.app.queries.time_bucket import TimeBucket
 from snapshots.domain.session.concentration import Concentration
 from snapshots.domain.session.logins import MOST_CREDENTIALS
 
@@ -70,7 +64,7 @@ NETWORK_TIMES = {"attack": NetworkTime.THEN, "today": NetworkTime.NOW}
     "--change",
     is_flag=True,
     section=Section.OUTPUT,
-    help="With --by and --since: compare with the previous period of the same length, and order by growth.",
+    help="With --by and --since: compare with the previous period of the same length; the largest change first.",
 )
 @option(
     "--limit",
@@ -185,7 +179,7 @@ def _count(
     like = Group(
         values=(None,) * len(keys),
         sessions=0,
-        attempts=0 if _is_of_logins(keys) and not _has_traits(keys) else None,
+        attempts=0 if _is_of_logins(keys) and not _has_texts(keys) else None,
         before=0 if change else None,
         addresses=0 if addresses else None,
     )
@@ -216,7 +210,9 @@ def _not_current(
         click.echo(without_newer_table_text(count.without_newer), err=True)
     if count.expired:
         click.echo(expired_text(count.expired), err=True)
-    return {"without_newer_table": count.without_newer, "expired": count.expired}
+    if circular := application.session_queries.count_circular(session_filter, keys):
+        click.echo(circular_text(circular), err=True)
+    return {"without_newer_table": count.without_newer, "expired": count.expired, "same_table": circular}
 
 
 SHORT = (
@@ -241,8 +237,8 @@ def _is_of_logins(keys: Sequence[Dimension | TimeBucket]) -> bool:
     return not {Dimension.USER, Dimension.PASSWORD}.isdisjoint(keys)
 
 
-def _has_traits(keys: Sequence[Dimension | TimeBucket]) -> bool:
-    return any(isinstance(key, Dimension) and key.is_trait for key in keys)
+def _has_texts(keys: Sequence[Dimension | TimeBucket]) -> bool:
+    return any(isinstance(key, Dimension) and key.has_texts for key in keys)
 
 
 def _without_credentials(
@@ -251,12 +247,13 @@ def _without_credentials(
     """Return and print how many login attempts are missing from the counts by user or password."""
     if not _is_of_logins(keys):
         return {}
-    count = application.session_queries.attempts_without_credentials(session_filter)
+    with_password = Dimension.PASSWORD in keys
+    count = application.session_queries.attempts_without_credentials(session_filter, with_password=with_password)
     if count:
         click.echo(
             f"{count_of(count, 'login attempt')} without stored credentials: of each session at most"
             f" {MOST_CREDENTIALS:,} pairs of user name and password are stored, and an earlier version stored only the"
-            " first attempt",
+            f" first attempt{'; an attempt with a key has no password' if with_password else ''}",
             err=True,
         )
     return {"attempts_without_credentials": count}

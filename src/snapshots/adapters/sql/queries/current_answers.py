@@ -7,7 +7,8 @@ from sqlalchemy import ColumnElement, and_, case, func, literal, or_
 
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime
 from snapshots.adapters.sql.schema.tables import known_addresses, session_summaries
-from snapshots.app.queries.session_queries import Dimension, TimeBucket
+from snapshots.app.queries.session_queries import Dimension
+from snapshots.app.queries.time_bucket import TimeBucket
 from snapshots.domain.snapshot.freshness import CurrentSince
 
 SESSIONS, ADDRESSES = session_summaries.c, known_addresses.c
@@ -61,6 +62,11 @@ def are_newer(by: Collection[Dimension | TimeBucket]) -> ColumnElement[bool]:
     asked = _facts(by)
     newer = [ANSWERS[key][1] > SEEN_AT for key in asked or ANSWERS]
     return and_(*newer) if asked else or_(*newer)
+
+
+def are_from_own_tables(by: Collection[Dimension | TimeBucket]) -> ColumnElement[bool]:
+    """Return the condition that the newest value of each fact comes from a table that the snapshot was made from."""
+    return and_(*(ANSWERS[key][1] <= SESSIONS.enrichment_at for key in _facts(by) or (Dimension.ASN,)))
 
 
 def _facts(by: Collection[Dimension | TimeBucket]) -> list[Dimension]:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union,
 )
 
 from snapshots.adapters.sql.connection.dialects.expressions import compared_by_bytes, trait_texts
@@ -33,7 +34,7 @@ from snapshots.adapters.sql.connection.dialects.timestamps import (
     is_timestamp,
     stored_timestamp_text,
 )
-from snapshots.adapters.sql.queries.current_answers import CurrentAnswers, are_newer
+from snapshots.adapters.sql.queries.current_answers import CurrentAnswers, are_from_own_tables, are_newer
 from snapshots.adapters.sql.queries.cursor import SessionCursor
 from snapshots.adapters.sql.queries.fact_methods import IS_BY_NETWORK, method_of
 from snapshots.adapters.sql.queries.filters.conditions import did_any_of, is_among_addresses, is_in_networks_named
@@ -49,7 +50,9 @@ from snapshots.adapters.sql.queries.filters.values import stored_value
 from snapshots.adapters.sql.schema import versions
 from snapshots.adapters.sql.schema.tables import is_sealed, known_addresses, session_summaries, states
 from snapshots.app.errors import InvalidQuery
-from snapshots.app.queries.session_queries import Dimension, NetworkTime, SessionFilter, TimeBucket
+from snapshots.app.queries.session_queries import Dimension, NetworkTime, SessionFilter
+from snapshots.app.queries.time_bucket import TimeBucket
+from snapshots.domain.session.behaviour import Trait
 from snapshots.domain.snapshot.freshness import CurrentSince
 from snapshots.domain.snapshot.snapshot import Method
 
@@ -72,6 +75,14 @@ COLUMNS: Mapping[Dimension, ColumnElement[Any]] = {
     Dimension.DOWNLOAD: SESSIONS.download_hash,
     Dimension.GAP: SESSIONS.snapshot_gap,
 }
+TEXTS: Mapping[Dimension, str] = {
+    Dimension.COMMAND: Trait.COMMAND.word,
+    Dimension.URL: Trait.URL.word,
+    Dimension.DOWNLOAD: Trait.DOWNLOAD.word,
+    Dimension.SSH_KEY: Trait.KEY.word,
+}
+"""Dimensions with several texts per session, by their names in the behavior; COLUMNS has the first one of some."""
+
 ADDRESS, NETWORK = "address", "network"
 METHOD = case((is_sealed(), func.coalesce(SESSIONS.snapshot_method, Method.ADOPTED.value)))
 ASOF, INFERRED = (SESSIONS.snapshot_method == method.value for method in (Method.ASOF, Method.INFERRED))
@@ -167,11 +178,10 @@ class SessionQuery:
     ) -> Select[Any]:
         """Return the ordered query for groups; *before* is the end of the period to compare with."""
         rows, columns = self.rows, dict[str, ColumnElement[Any]]()
-        traits = [key for key in by if isinstance(key, Dimension) and key.is_trait]
+        traits = [key for key in by if isinstance(key, Dimension) and key in TEXTS]
         texts: dict[Dimension, ColumnElement[Any]] = {}
         for key in traits:
-            each, texts[key] = trait_texts(self._connection, SESSIONS.behaviour, key.value)
-            rows = rows.join(each, true())
+            rows, texts[key] = with_texts(self._connection, rows, key)
         parts = [texts[key] if isinstance(key, Dimension) and key in texts else self.part(key) for key in by]
         is_tried = not TRIED.keys().isdisjoint(by)
         count: Function[int] = func.count(distinct(SESSIONS.session_id)) if traits or is_tried else func.count()
@@ -182,7 +192,7 @@ class SessionQuery:
         columns["sessions"] = count
         at: ColumnElement[Any] = SESSIONS.first_event_at
         address: ColumnElement[Any] = SESSIONS.source_ip
-        order, since = columns["sessions"], None
+        order, since = columns.get("attempts", columns["sessions"]), None
         is_now: ColumnElement[bool] = true()
         if before is not None and self._which.until is not None:
             since = before - (self._which.until - before)
@@ -190,7 +200,7 @@ class SessionQuery:
             columns |= {"sessions": count.filter(is_now), "before": count.filter(not_(is_now))}
             if "attempts" in columns:
                 columns["attempts"] = func.coalesce(ATTEMPTS.filter(is_now), 0)
-            order, at = columns["sessions"] - columns["before"], case((is_now, SESSIONS.first_event_at))
+            order, at = func.abs(columns["sessions"] - columns["before"]), case((is_now, SESSIONS.first_event_at))
             address = case((is_now, SESSIONS.source_ip))
         if self._which.splits_by_method(by):
             columns |= {"asof": count.filter(is_now, ASOF), "inferred": count.filter(is_now, INFERRED)}
@@ -232,38 +242,9 @@ class SessionQuery:
             found[value] = since, until
         return found
 
-    def attempts_without_credentials(self) -> Select[int]:
+    def attempts_without_credentials(self, *, with_password: bool) -> Select[int]:
         """Return the query that counts the attempts whose credentials are not stored."""
-        return attempts_without_credentials(self.conditions(), self.rows)
-
-    def moves(self) -> Select[Any]:
-        """Return the query for consecutive attacks with different ASNs; the filter applies to the later attack."""
-        asn, method, at = self.part(Dimension.ASN), self.part(Dimension.ASN_METHOD), SESSIONS.first_event_at
-        address = SESSIONS.source_ip
-        later = select(SESSIONS.session_id, address).where(*self.conditions(), asn.is_not(None)).cte("later")
-
-        def previous(value: ColumnElement[Any]) -> ColumnElement[Any]:
-            return func.lag(value, type_=value.type).over(partition_by=address, order_by=(at, SESSIONS.session_id))
-
-        has_later = address.in_(select(later.c.source_ip))
-        attacks = (
-            select(
-                SESSIONS.session_id,
-                address.label("address"),
-                asn.label("asn"),
-                method.label("method"),
-                at.label("at"),
-                previous(asn).label("before"),
-                previous(method).label("before_method"),
-                previous(at).label("before_at"),
-            )
-            .where(has_later, asn.is_not(None), is_timestamp(self._connection, at))
-            .subquery("attacks")
-        )
-        named = ("address", "asn", "method", "at", "before", "before_method", "before_at")
-        query = select(*(attacks.c[name] for name in named))
-        query = query.where(attacks.c.session_id.in_(select(later.c.session_id)), attacks.c.before != attacks.c.asn)
-        return query.order_by(attacks.c.at.desc(), attacks.c.session_id.desc())
+        return attempts_without_credentials(self.conditions(), self.rows, with_password=with_password)
 
     def _grouping(self, span: TimeBucket) -> ColumnElement[Any]:
         return bucket_key(self._connection, span.value, SESSIONS.first_event_at)
@@ -309,6 +290,12 @@ class SessionQuery:
         is_current = func.coalesce(self._current.are_current(by), false())
         counts = func.count().filter(not_(is_newer)), func.count().filter(is_newer, not_(is_current))
         return select(*counts).select_from(self.rows).where(*self._filters())
+
+    def circular(self, by: Collection[Dimension | TimeBucket]) -> Select[int]:
+        """Return the query that counts sessions whose current facts come from the tables of their own snapshots."""
+        is_current = func.coalesce(self._current.are_current(by), false())
+        conditions = (*self._filters(), is_current, are_from_own_tables(by))
+        return select(func.count()).select_from(self.rows).where(*conditions)
 
     def dated(self, behind: SessionCursor | None, limit: int) -> Sequence[Row[Any]]:
         """Return sessions with a time, after a cursor."""
@@ -360,9 +347,24 @@ class SessionQuery:
             return is_among_addresses(self._connection, [str(text) for text in stated])
         if key in TRIED:
             return has_tried(key, stated)
+        if key in TEXTS:
+            return self._has_text(key, [str(text) for text in stated])
         column = SESSIONS[FACTS[key]] if key in FACTS else self.part(key)
         is_stated = column == stated[0] if len(stated) == 1 else column.in_(stated)
         return and_(states(FACTS[key]), is_stated) if key in FACTS and self._has_codes else is_stated
+
+    def _has_text(self, key: Dimension, stated: Sequence[str]) -> ColumnElement[bool]:
+        """Return the condition that a text of a session is one of some: the first, by its index, or another."""
+        first = session_summaries.alias("first_text")
+        other = session_summaries.alias("other_text")
+        column = COLUMNS[key].name
+        each, text = trait_texts(self._connection, other.c.behaviour, TEXTS[key])
+        with_others = select(other.c.session_id).select_from(other.join(each, true()))
+        found = union(
+            select(first.c.session_id).where(first.c[column].in_(stated)),
+            with_others.where(other.c[column].is_not(None), text.in_(stated)),
+        )
+        return SESSIONS.session_id.in_(found)
 
     def _is_unknown(self, key: Dimension) -> ColumnElement[bool]:
         if key is Dimension.NETWORK:
@@ -370,6 +372,14 @@ class SessionQuery:
         if key in TRIED:
             return has_tried_none(key)
         return not_(states(FACTS[key])) if key in FACTS else self.part(key).is_(None)
+
+
+def with_texts(connection: Connection, rows: FromClause, key: Dimension) -> tuple[FromClause, ColumnElement[Any]]:
+    """Return sessions, each as often as it has texts of a dimension in TEXTS, and the text."""
+    each, text = trait_texts(connection, SESSIONS.behaviour, TEXTS[key])
+    if key not in COLUMNS:
+        return rows.join(each, true()), text
+    return rows.outerjoin(each, true()), func.coalesce(text, COLUMNS[key])  # another loader fills only the column
 
 
 def selected(connection: Connection, session_filter: SessionFilter, now: datetime) -> ColumnElement[bool]:

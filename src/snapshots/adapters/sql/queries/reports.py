@@ -62,18 +62,20 @@ class SqlReports:
                     func.coalesce(func.sum(SESSIONS.login_attempts), 0),
                     func.coalesce(func.sum(SESSIONS.command_count), 0),
                     func.coalesce(func.sum(SESSIONS.file_downloads), 0),
+                    func.coalesce(func.sum(SESSIONS.file_uploads), 0),
                     func.min(case((is_plausible(SESSIONS.first_event_at, times), SESSIONS.first_event_at))),
                     func.max(case((is_plausible(SESSIONS.last_event_at, times), SESSIONS.last_event_at))),
                     func.count(case((_is_impossible(times), 1))),
                 ).where(which)
             ).one()
-            events, logins, commands, downloads, first, last, impossible = totals
+            events, logins, commands, downloads, uploads, first, last, impossible = totals
             coverage, groups = coverage_of(connection, times, which)
             return Report(
                 events=int(events),
                 logins=int(logins),
                 commands=int(commands),
                 downloads=int(downloads),
+                uploads=int(uploads),
                 first_event_at=first,
                 last_event_at=last,
                 impossible_clocks=impossible,

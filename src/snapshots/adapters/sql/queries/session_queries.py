@@ -5,34 +5,43 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, select, true
+from sqlalchemy import ColumnElement, Connection, FromClause, RowMapping, func, select, true
 
 from snapshots.adapters.sql.connection.dialects.expressions import compared_by_bytes
 from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.queries.address_moves import moves_of
 from snapshots.adapters.sql.queries.current_answers import CurrentAnswers
 from snapshots.adapters.sql.queries.cursor import SessionCursor
 from snapshots.adapters.sql.queries.fact_methods import FACTS as FACT_COLUMNS
 from snapshots.adapters.sql.queries.fact_methods import METHODS, nearness, seen_for
 from snapshots.adapters.sql.queries.filters.conditions import begins_with
 from snapshots.adapters.sql.queries.filters.logins import hidden_passwords, password_texts
-from snapshots.adapters.sql.queries.query_builder import ADDRESS, COLUMNS, FACTS, LINE, NETWORK, SessionQuery
+from snapshots.adapters.sql.queries.query_builder import (
+    ADDRESS,
+    COLUMNS,
+    FACTS,
+    LINE,
+    NETWORK,
+    TEXTS,
+    SessionQuery,
+    with_texts,
+)
 from snapshots.adapters.sql.rows.row_decoder import activity_in, address_of
 from snapshots.adapters.sql.rows.session_logins import SqlSessionLogins
 from snapshots.adapters.sql.schema.tables import known_networks, session_summaries
 from snapshots.app.errors import InvalidQuery
 from snapshots.app.ports.runtime import Clock
 from snapshots.app.queries.comparisons.address_moves import AddressMove
+from snapshots.app.queries.pages import AddressPage, NotCurrent
 from snapshots.app.queries.session_queries import (
     SNAPSHOT_FACTS,
-    AddressPage,
     Dimension,
     Group,
-    NotCurrent,
     SessionFilter,
     SessionPage,
     SessionRow,
-    TimeBucket,
 )
+from snapshots.app.queries.time_bucket import TimeBucket
 from snapshots.domain.facts.network_types import NETWORK_TYPES
 from snapshots.domain.session.concentration import Concentration
 from snapshots.domain.session.logins import StoredLogin
@@ -135,6 +144,11 @@ class SqlSessionQueries:
             without_newer, expired = connection.execute(self._asked(connection, session_filter).not_current(by)).one()
             return NotCurrent(without_newer, expired)
 
+    def count_circular(self, session_filter: SessionFilter, by: Sequence[Dimension | TimeBucket]) -> int:
+        """Count the sessions whose current facts come from the tables of their own snapshots."""
+        with self._database.reading() as connection:
+            return connection.execute(self._asked(connection, session_filter).circular(by)).scalar_one()
+
     def lines(
         self, session_filter: SessionFilter, *, limit: int, after: str = "", with_activity: bool = False
     ) -> SessionPage:
@@ -156,7 +170,7 @@ class SqlSessionQueries:
         """Return the addresses whose network changed between two attacks, the newest first."""
         _check(session_filter, [Dimension.ASN], with_before=False)
         with self._database.reading() as connection:
-            moves = connection.execute(self._asked(connection, session_filter).moves()).all()
+            moves = connection.execute(moves_of(self._asked(connection, session_filter), connection)).all()
             latest = {row.address: row for row in reversed(moves)}
             names = _organizations(connection, {asn for row in latest.values() for asn in (row.before, row.asn)})
             return [
@@ -174,11 +188,11 @@ class SqlSessionQueries:
                 for row in sorted(latest.values(), key=lambda row: (row.at, row.address), reverse=True)
             ]
 
-    def attempts_without_credentials(self, session_filter: SessionFilter) -> int:
+    def attempts_without_credentials(self, session_filter: SessionFilter, *, with_password: bool = False) -> int:
         """Count the login attempts whose credentials are not stored."""
         _check(session_filter, [Dimension.ASN], with_before=False)
         with self._database.reading() as connection:
-            query = self._asked(connection, session_filter).attempts_without_credentials()
+            query = self._asked(connection, session_filter).attempts_without_credentials(with_password=with_password)
             return int(connection.execute(query).scalar_one())
 
     def hidden_passwords(self) -> int:
@@ -193,14 +207,18 @@ class SqlSessionQueries:
 
     def stored_values(self, key: Dimension, *, beginning: str = "", limit: int) -> Sequence[str]:
         """Return stored values that begin with a text, in order."""
-        column = known_networks.c.organization_name if key is Dimension.NETWORK else COLUMNS[key]
         with self._database.reading() as connection:
-            return _distinct(connection, column, beginning, limit)
+            if key is Dimension.NETWORK:
+                return _distinct(connection, known_networks, known_networks.c.organization_name, beginning, limit)
+            if key in TEXTS:
+                rows, text = with_texts(connection, session_summaries, key)
+                return _distinct(connection, rows, text, beginning, limit, among=COLUMNS[key].is_not(None))
+            return _distinct(connection, COLUMNS[key].table, COLUMNS[key], beginning, limit)
 
     def session_ids(self, beginning: str, *, limit: int) -> Sequence[str]:
         """Return keys of sessions that begin with a text, in order."""
         with self._database.reading() as connection:
-            return _distinct(connection, SESSIONS.session_id, beginning, limit)
+            return _distinct(connection, session_summaries, SESSIONS.session_id, beginning, limit)
 
     def addresses(self, session_filter: SessionFilter, *, at_least: int, limit: int, after: str = "") -> AddressPage:
         """Return a page of source addresses; texts of another loader that are not addresses are skipped."""
@@ -240,8 +258,17 @@ def _methods(has: tuple[bool, ...], method: str, source: str | None, seen: str |
     return (*by_fact, by if has[-1] else None)
 
 
-def _distinct(connection: Connection, column: ColumnElement[str], beginning: str, limit: int) -> Sequence[str]:
-    query = select(column).where(begins_with(connection, column, beginning)).group_by(column)
+def _distinct(
+    connection: Connection,
+    rows: FromClause,
+    column: ColumnElement[str],
+    beginning: str,
+    limit: int,
+    *,
+    among: ColumnElement[bool] | None = None,
+) -> Sequence[str]:
+    query = select(column).select_from(rows).where(begins_with(connection, column, beginning)).group_by(column)
+    query = query.where(among) if among is not None else query
     return connection.execute(query.order_by(compared_by_bytes(connection, column)).limit(limit)).scalars().all()
 
 

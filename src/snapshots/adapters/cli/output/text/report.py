@@ -44,7 +44,8 @@ def show_report(console: Console, report: Report, selection: str = "") -> None:
         f"{count_of(report.coverage.addresses.total, 'address', 'addresses')}, "
         f"{_day(report.first_event_at)} to {_day(report.last_event_at)}: "
         f"{count_of(report.events, 'event')}, {count_of(report.logins, 'login')}, "
-        f"{count_of(report.commands, 'command')}, {count_of(report.downloads, 'download')}."
+        f"{count_of(report.commands, 'command')}, {count_of(report.downloads, 'download')}, "
+        f"{count_of(report.uploads, 'upload')}."
     )
     if note := impossible_clocks_text(report):
         console.print(note)

@@ -42,11 +42,15 @@ def _sessions_that_tried(which: ColumnElement[bool]) -> Select[str]:
     return select(LOGINS.session_id).where(LOGINS.credentials_number.in_(numbers))
 
 
-def attempts_without_credentials(conditions: Collection[ColumnElement[bool]], rows: FromClause) -> Select[int]:
-    """Return the query that counts the attempts of sessions whose credentials are not stored."""
-    own = (LOGINS.session_id == SESSIONS.session_id, LOGINS.credentials_number != OTHERS)
-    stored = select(func.sum(LOGINS.attempts)).where(*own).scalar_subquery()
-    lacking = SESSIONS.login_attempts - func.coalesce(stored, 0)
+def attempts_without_credentials(
+    conditions: Collection[ColumnElement[bool]], rows: FromClause, *, with_password: bool
+) -> Select[int]:
+    """Return the query that counts the attempts whose credentials, or the password among them, are not stored."""
+    numbers = select(credentials.c.credentials_number).where(credentials.c.password_hash.is_not(None))
+    is_stored = LOGINS.credentials_number.in_(numbers) if with_password else LOGINS.credentials_number != OTHERS
+    stored = select(func.sum(LOGINS.attempts)).where(LOGINS.session_id == SESSIONS.session_id, is_stored)
+    stored_attempts = stored.scalar_subquery()
+    lacking = SESSIONS.login_attempts - func.coalesce(stored_attempts, 0)
     return select(func.coalesce(func.sum(lacking), 0)).select_from(rows).where(*conditions, lacking > 0)
 
 
