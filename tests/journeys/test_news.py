@@ -4,6 +4,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -232,6 +233,27 @@ def test_wrong_options_are_refused(run: Run, tmp_path: Path, options: tuple[str,
     found = run("news", *BEFORE_ALL, options[0], options[1].format(folder=tmp_path))
 
     assert (found[0], message in " ".join(found[2].split())) == (code, True), found[2]
+
+
+def test_a_period_that_begins_with_the_logs_is_compared_with_a_warning(run: Run, tmp_path: Path) -> None:
+    """More sessions than before may only mean that the honeypot was started then."""
+    log = tmp_path / "cowrie.json"
+    log.write_text(event("a1", "2026-11-20T10:00:00Z") + event("a2", "2026-11-21T10:00:00Z"))
+    assert run("load", "-q", log)[0] == 0
+    now = datetime.now(UTC)
+    length = now - datetime(2026, 11, 21, tzinfo=UTC)
+    is_late = length * 3 / 4 >= timedelta(hours=14)
+
+    first = run("news", "--since", "2026-11-21")[1].splitlines()[0]
+
+    late = ", which had none until 2026-11-20 10:00"
+    assert first == (
+        "1 session since 2026-11-21 00:00, as many as in the period of the same length before"
+        f"{late if is_late else ''}."
+    )
+    log.write_text("".join(event(f"b{day}", f"2026-{10 + day // 30}-{1 + day % 30:02}T00:00:00Z") for day in range(50)))
+    assert run("load", "-q", log)[0] == 0
+    assert "which had none" not in run("news", "--since", "2026-11-21")[1]
 
 
 def test_a_period_without_an_equal_one_before_it_is_not_compared(run: Run) -> None:

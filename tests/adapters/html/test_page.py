@@ -171,7 +171,7 @@ def test_the_page_has_the_same_numbers_as_the_json_output(page: Path, capsys: py
     assert {row["command"] for row in document["commands_typed"]} >= {ATTACKS[0]}
     assert {typed["command"] for row in document["campaigns"] for typed in row["commands"]} & set(ATTACKS)
     assert sorted(document["changed"]) == sorted(
-        ["since", "until", "sessions", "before", "asn", "country", "ip-type", "commands"]
+        ["since", "until", "sessions", "before", "before_empty_until", "asn", "country", "ip-type", "commands"]
     )
     period = document["changed"]
     assert f"{number(period['sessions'])} session" in text

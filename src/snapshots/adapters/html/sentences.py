@@ -58,6 +58,8 @@ def _newest(overview: Overview, period: Period) -> Sequence[str]:
         compared = f"as many as in the {length} before"
     else:
         compared = f"{number(abs(change))} {'more' if change > 0 else 'fewer'} than in the {length} before"
+    if period.empty_until is not None:
+        compared += f", which had none until {str(period.empty_until)[:16]}"
     name = period_name(overview, period)
     found = [f"The {name} had {counted(period.sessions, 'session')}, {compared}."]
     networks = period.changes[Dimension.ASN]

@@ -93,6 +93,7 @@ def _period(period: Period | None, top: int | None = None) -> dict[str, Any]:
         "until": period.until,
         "sessions": period.sessions,
         "before": period.sessions_before,
+        "before_empty_until": period.empty_until,
     } | {
         key.value: {
             kind: [asdict(change) for change in getattr(changes, kind)[:top]]

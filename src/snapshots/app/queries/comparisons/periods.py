@@ -26,6 +26,8 @@ class Period:
         sessions: Number of sessions in the newest one.
         sessions_before: Number of sessions in the period before.
         changes: What differs, by key.
+        empty_until: Time of the first session in the period before, if at least a quarter of that period had passed;
+            the honeypot or its logs may have begun then.
     """
 
     before: datetime
@@ -34,6 +36,7 @@ class Period:
     sessions: int
     sessions_before: int
     changes: Mapping[Dimension, Changes]
+    empty_until: datetime | None = None
 
 
 def compare_periods(
@@ -67,6 +70,8 @@ def compare_periods(
         )
         for key in COMPARED
     }
+    first = min((each.first_seen for each in groups[Dimension.ASN][0] if each.first_seen is not None), default=None)
+    is_late = first is not None and first - before >= (since - before) / 4
     totals = [sum(group.sessions for group in each) for each in groups[Dimension.ASN]]
     return Period(
         before=before,
@@ -75,4 +80,5 @@ def compare_periods(
         sessions=totals[1],
         sessions_before=totals[0],
         changes={key: Changes.between(*each) for key, each in groups.items()},
+        empty_until=first if is_late else None,
     )

@@ -62,7 +62,9 @@ def _summary(news: News) -> str:
     before, change = news.period.sessions_before, news.period.sessions - news.period.sessions_before
     compared = f"{abs(change):,} {'more' if change > 0 else 'fewer'} than the {before:,}" if change else "as many as"
     sessions = f"{count_of(news.period.sessions, 'session')} since {_time(news.since)}"
-    return f"{sessions}, {compared if before else 'none'} in the period of the same length before."
+    first = news.period.empty_until
+    began = f", which had none until {_time(first)}" if first is not None else ""
+    return f"{sessions}, {compared if before else 'none'} in the period of the same length before{began}."
 
 
 def _appeared(key: Dimension, appeared: Appeared) -> Iterator[str]:
