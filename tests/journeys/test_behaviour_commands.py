@@ -159,3 +159,17 @@ def test_credentials_are_ordered_by_attempts(run: Run, tmp_path: Path) -> None:
     err = run("query", "--by", "login")[2]
     assert "1 login attempt without stored credentials" in err
     assert "an attempt with a key has no password" in err
+
+
+def test_the_page_names_the_empty_file(run: Run, tmp_path: Path) -> None:
+    """Its hash is well known, and says nothing about an attack."""
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    stated = {"session": "a1", "src_ip": "8.8.8.8", "timestamp": "2026-11-24T10:00:00Z"}
+    log = tmp_path / "cowrie.json"
+    log.write_text(json.dumps({"eventid": "cowrie.session.file_upload", "shasum": empty, **stated}) + "\n")
+    assert run("load", "-q", log)[0] == 0
+
+    assert run("report", "--html", tmp_path / "x.html")[0] == 0
+
+    assert f'<code>{empty}</code> <span class="small">(the empty file)</span>' in (tmp_path / "x.html").read_text()
+    assert "0 downloads, 1 upload." in " ".join(run("report")[1].split())

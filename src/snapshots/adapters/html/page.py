@@ -31,6 +31,7 @@ from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.snapshot.coverage import Coverage
 
 HERE = resources.files("snapshots.adapters.html")
+EMPTY_FILE = sha256().hexdigest()
 COUNTRIES_LISTED = 10
 LONGEST_COURSE = 14
 """Maximum number of columns in the course of a network: the newest ones."""
@@ -229,6 +230,7 @@ def page_of(overview: Overview, *, version: str) -> str:
     environment = Environment(
         loader=FileSystemLoader(str(HERE.joinpath("templates"))), autoescape=True, undefined=StrictUndefined
     )
+    environment.globals["empty_file"] = EMPTY_FILE
     environment.filters |= {
         "badge": looks.badge,
         "country_bar": _country_bar,
