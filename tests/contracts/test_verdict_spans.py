@@ -1,6 +1,8 @@
 """Contract of the staging table of verdict spans."""
 
 import pickle
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from snapshots.adapters.sql.database import SqlDatabase
@@ -78,6 +80,21 @@ def test_a_rolled_back_transaction_stages_nothing(database: Database) -> None:
         stores.verdict_spans.add(stores.verdict_spans.encode("a", SPANS))
 
     assert runs_in(database) == set()
+
+
+def test_the_file_stays_while_another_process_writes(migrated_sqlite: str) -> None:
+    """It may have opened the file to create its table: writing to a deleted file fails."""
+    database = SqlDatabase(migrated_sqlite)
+    path = database.engine.url.database
+    begin(database, "a")
+    with database.transaction() as stores:
+        stores.verdict_spans.delete("a")
+    with closing(sqlite3.connect(str(path), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        database.close()
+        assert Path(f"{path}-spans").exists()
+    database.close()
+    assert not Path(f"{path}-spans").exists()
 
 
 def test_nothing_is_left_when_the_database_is_closed(database: Database) -> None:

@@ -5,7 +5,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -52,10 +52,20 @@ def spans_file(url: URL) -> Path | None:
 
 
 def delete_empty_spans_file(url: URL) -> None:
-    """Delete the file of staged verdicts if this process used it and no run does, so that none is left."""
-    path = spans_file(url)
-    with suppress(OSError):
-        if path in SPANS_FILES and path is not None and path.stat().st_size <= EMPTY_FILE_BYTES:
+    """
+    Delete the file of staged verdicts if this process used it and no run does, so that none is left.
+
+    While another process writes to the database the file stays: it may have opened the file to create its table.
+    """
+    path, database = spans_file(url), path_of(url)
+    if path is None or path not in SPANS_FILES:
+        return
+    with (
+        suppress(OSError, sqlite3.Error),
+        closing(sqlite3.connect(f"file:{quote(str(database))}?mode=rw", uri=True, timeout=0)) as connection,
+    ):
+        connection.execute("BEGIN IMMEDIATE")
+        if path.stat().st_size <= EMPTY_FILE_BYTES:
             path.unlink()
 
 
