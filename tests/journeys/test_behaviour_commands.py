@@ -162,7 +162,7 @@ def test_credentials_are_ordered_by_attempts(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_page_names_the_empty_file(run: Run, tmp_path: Path) -> None:
-    """Its hash is well known, and says nothing about an attack."""
+    """Its hash is well known, and no evidence of an attack."""
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     stated = {"session": "a1", "src_ip": "8.8.8.8", "timestamp": "2026-11-24T10:00:00Z"}
     log = tmp_path / "cowrie.json"
