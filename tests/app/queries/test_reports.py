@@ -6,6 +6,7 @@ from datetime import date, datetime
 import pytest
 from hypothesis import given
 
+from snapshots.app.queries.inventory_reports import circular_text
 from snapshots.app.queries.reports import (
     CoverageReport,
     KnownSource,
@@ -138,3 +139,9 @@ def test_the_share_of_the_heaviest_addresses_is_stated_if_there_are_others(addre
     )
 
     assert heaviest_text(report) == text
+
+
+def test_sessions_that_are_compared_with_their_own_table_are_counted_in_words() -> None:
+    """Nothing newer states whether their network changed."""
+    assert circular_text(1).startswith("1 session was inferred from the newest table itself")
+    assert circular_text(2_000).startswith("2,000 sessions were inferred")
