@@ -1,7 +1,8 @@
 """How near each fact is to the attack, read from the provenance of a snapshot."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import groupby
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.fact_methods import Distance, FactMethod, fact_methods, methods_by_fact, source_text
 from snapshots.domain.snapshot.provenance import FACTS
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
+from snapshots.domain.snapshot.verdict_spans import MAX_TIME, MIN_TIME
 from tests.strategies import DAY, NOON, histories, moments, network_types
 
 ASOF, INFERRED = Method.ASOF, Method.INFERRED
@@ -126,6 +128,29 @@ def test_a_damaged_label_or_time_is_no_error(label: str, seen: str) -> None:
     for method in (ASOF, INFERRED):
         found = methods_by_fact(("asn", "ip_type"), method, f"{label} {label}", seen)
         assert found.keys() == {"asn", "ip_type"}
+
+
+days_seen = st.integers(-900, 900).map(lambda n: NOON + n * DAY) | st.sampled_from(
+    [MIN_TIME, MIN_TIME + 90 * DAY, MAX_TIME - 730 * DAY, MAX_TIME - 180 * DAY, MAX_TIME]
+)
+stamps = st.sampled_from(["", "no-date", "2026-03-01", "2026-03-01T12:00", "0001-01-01", "9999-12-31"])
+
+
+@given(
+    st.lists(days_seen, min_size=2, max_size=9),
+    st.sampled_from([ASOF, INFERRED]),
+    st.lists(stamps.map("a@{}".format), max_size=2),
+    stamps.map("network-types@{}".format),
+)
+def test_attacks_between_two_that_are_equally_far_from_a_build_are_as_far_from_it(
+    seen: list[datetime], method: Method, labels: list[str], of_type: str
+) -> None:
+    """Also at the ends of the calendar and for damaged labels: coverage reads the first and the last attack alone."""
+    snapshot = replace(HELD, method=method, source=" ".join([*labels, of_type]))
+
+    found = [fact_methods(snapshot, at) for at in sorted(seen)]
+
+    assert len(list(groupby(found))) == len(set(map(str, found)))
 
 
 def test_the_distance_of_a_type_by_network_is_that_of_the_later_of_its_network_and_its_list() -> None:

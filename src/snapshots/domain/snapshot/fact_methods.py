@@ -148,8 +148,15 @@ def _distance_after(stated_on: str, seen: str) -> Distance:
 
 
 def _moved(seen: str, by: timedelta) -> str:
-    """Return the day of the attack, moved, as text: labels are compared as text, because a damaged one is no date."""
-    try:
-        return (date.fromisoformat(seen[:DAY_LENGTH]) + by).isoformat()
-    except (OverflowError, ValueError):
+    """
+    Return the day of the attack, moved, as text: labels are compared as text, because a damaged one is no date.
+
+    Instead of a day before the first or after the last of the calendar, these are returned. An unknown day is empty.
+    """
+    if not seen:
         return ""
+    day = date.fromisoformat(seen[:DAY_LENGTH])
+    try:
+        return (day + by).isoformat()
+    except OverflowError:
+        return (date.min if by < timedelta() else date.max).isoformat()
