@@ -79,9 +79,6 @@ def session_coverage(connection: Connection) -> Coverage:
 Group = tuple[Facts, str | None, str | None]
 """The facts of sessions, their method, and their gap."""
 
-GroupKey = tuple[tuple[bool, ...], str | None, str | None, str | None, str | None]
-"""The arguments of `_group`, which are faster to compare than its result."""
-
 
 class FactValues:
     """The numbers of sessions and addresses with each value of a fact."""
@@ -142,54 +139,39 @@ class AddressGroups:
         self.sessions: Counter[Group] = Counter()
         self.by_source: Counter[str] = Counter()
         self._named_sources: dict[str, str] = {}
-        sessions: Counter[GroupKey] = Counter()
-        addresses: Counter[GroupKey] = Counter()
         whole: Counter[Group] = Counter()
         uneven: list[str | None] = []
         rows = connection.execute(_by_address(connection, which), execution_options={"yield_per": PAGE})
         for address, own in groupby(rows, key=itemgetter(0)):
-            found = [self._counted(row) for row in own]
-            ends = {end for _, first, last, _ in found for end in (first, last)}
-            if len(ends) == 1 or all(first == last or _group(*first) == _group(*last) for _, first, last, _ in found):
-                for _, first, _, count in found:
-                    sessions[first] += count
+            found = list(own)
+            groups = [self._group_of(row) for row in found]
+            if all(first == last for _, first, last in groups):
+                for row, (_, group, _) in zip(found, groups, strict=True):
+                    self.sessions[group] += row[-1]
             else:
                 uneven.append(address)
             if address is None:
                 continue
-            self._rank(sum(count for *_, count in found))
-            if len(ends) == 1:
-                addresses[found[0][1]] += 1
-            else:
-                whole[reduce(_weakest, {_group(*end) for end in ends})] += 1
+            self.heaviest = nlargest(HEAVIEST, (*self.heaviest, sum(row[-1] for row in found)))
+            ends = {end for _, *both in groups for end in both}
+            whole[reduce(_weakest, ends)] += 1
             for n, values in enumerate((self.asns, self.countries, self.types)):
-                values.add_address({facts[n] for facts, *_ in found})
-        for key, count in sessions.items():
-            self.sessions[_group(*key)] += count
-        for key, count in addresses.items():
-            whole[_group(*key)] += count
+                values.add_address({facts[n] for facts, *_ in groups})
         for condition in _each_page(connection, uneven):
             self.sessions += _session_groups(connection, and_(which, condition))
         self.coverage = _covered(whole)
 
-    def _counted(self, row: Sequence[Any]) -> tuple[tuple[Any, ...], "GroupKey", "GroupKey", int]:
-        """Count the sessions of a row; return its values, the keys of its first and its last session, and the count."""
+    def _group_of(self, row: Sequence[Any]) -> tuple[tuple[Any, ...], Group, Group]:
+        """Count the sessions of a row; return its values, and the groups of its first and its last session."""
         _, asn, country, ip_type, method, source, gap, first, last, count = row
         has = facts_held(asn, country, ip_type)
         values = (asn if has[0] else None, country if has[1] else None, ip_type)
-        self.asns.add(values[0], method, count)
-        self.countries.add(values[1], method, count)
-        self.types.add(values[2], method, count)
+        for each, value in zip((self.asns, self.countries, self.types), values, strict=True):
+            each.add(value, method, count)
         if source is not None and any(has):
             self.by_source[self._days_of(source)] += count
-        key_of_first = (has, method, gap, source, seen_for(source, first))
-        key_of_last = (has, method, gap, source, seen_for(source, last)) if last != first else key_of_first
-        return values, key_of_first, key_of_last, count
-
-    def _rank(self, sessions: int) -> None:
-        """Add an address with so many sessions to the heaviest ones, if it is one of them."""
-        if len(self.heaviest) < HEAVIEST or sessions > self.heaviest[-1]:
-            self.heaviest = nlargest(HEAVIEST, (*self.heaviest, sessions))
+        group_of_first = _group(has, method, gap, source, seen_for(source, first))
+        return values, group_of_first, _group(has, method, gap, source, seen_for(source, last))
 
     def _days_of(self, source: str) -> str:
         """Return a provenance with its builds dated by day, so that an hourly list is one entry per day."""

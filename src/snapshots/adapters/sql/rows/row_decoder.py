@@ -139,16 +139,13 @@ def holds_a_fact(row: Mapping[str, Any] | RowMapping) -> bool:
     return any(facts_held(row["snapshot_asn"], row["snapshot_country"], row["snapshot_ip_type"]))
 
 
-_NO_COUNTRIES, _NO_TYPES = frozenset({*PSEUDO_COUNTRIES, ""}), frozenset({"", "null", "[]", "{}"})
-
-
 @lru_cache(maxsize=8192)
 def facts_held(asn: int | None, country: str | None, ip_type: str | None) -> tuple[bool, bool, bool]:
     """Whether each column of a row holds a fact; the same conditions as `tables.states`, in Python."""
     return (
         asn is not None and asn != 0,
-        country is not None and country.upper() not in _NO_COUNTRIES,
-        ip_type is not None and ip_type not in _NO_TYPES,
+        country is not None and country.upper() not in {*PSEUDO_COUNTRIES, ""},
+        ip_type is not None and ip_type not in {"", "null", "[]", "{}"},
     )
 
 
