@@ -5,7 +5,6 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -169,10 +168,8 @@ def mysql(tmp_path: Path) -> Iterator[Path]:
     options = [f"--datadir={folder}", f"--socket={socket}", "--skip-networking", "--default-time-zone=+01:00", *user]
     with subprocess.Popen(["mariadbd", "--no-defaults", *options], stderr=subprocess.DEVNULL) as process:
         try:
-            ping = ["mariadb-admin", "--no-defaults", f"--socket={socket}", "--user=root", "ping"]
-            while subprocess.run(ping, capture_output=True, check=False).returncode:
-                assert process.poll() is None
-                time.sleep(0.1)
+            ping = ["mariadb-admin", "--no-defaults", f"--socket={socket}", "--user=root", "--wait=60", "ping"]
+            subprocess.run(ping, capture_output=True, check=True)
             made = ["CREATE DATABASE cowrie", "USE cowrie", *schema("mysql"), *rows("mysql")]
             client(socket, ";\n".join(made).replace("outfile", "`outfile`") + ";\n")  # a reserved word there
             yield socket

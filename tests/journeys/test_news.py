@@ -237,23 +237,22 @@ def test_wrong_options_are_refused(run: Run, tmp_path: Path, options: tuple[str,
 
 def test_a_period_that_begins_with_the_logs_is_compared_with_a_warning(run: Run, tmp_path: Path) -> None:
     """More sessions than before may only mean that the honeypot was started then."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    first, since = today - timedelta(days=11), today - timedelta(days=10)
     log = tmp_path / "cowrie.json"
-    log.write_text(event("a1", "2026-11-20T10:00:00Z") + event("a2", "2026-11-21T10:00:00Z"))
+    log.write_text(event("a1", f"{first:%Y-%m-%d}T10:00:00Z") + event("a2", f"{since:%Y-%m-%d}T10:00:00Z"))
     assert run("load", "-q", log)[0] == 0
-    now = datetime.now(UTC)
-    length = now - datetime(2026, 11, 21, tzinfo=UTC)
-    is_late = length * 3 / 4 >= timedelta(hours=14)
 
-    first = run("news", "--since", "2026-11-21")[1].splitlines()[0]
+    out = run("news", "--since", f"{since:%Y-%m-%d}")[1]
 
-    late = ", which had none until 2026-11-20 10:00"
-    assert first == (
-        "1 session since 2026-11-21 00:00, as many as in the period of the same length before"
-        f"{late if is_late else ''}."
+    assert out.splitlines()[0] == (
+        f"1 session since {since:%Y-%m-%d} 00:00, as many as in the period of the same length before, "
+        f"which had none until {first:%Y-%m-%d} 10:00."
     )
-    log.write_text("".join(event(f"b{day}", f"2026-{10 + day // 30}-{1 + day % 30:02}T00:00:00Z") for day in range(50)))
+    earlier = [today - timedelta(days=days) for days in range(11, 40)]
+    log.write_text("".join(event(f"b{day:%m%d}", f"{day:%Y-%m-%d}T00:00:00Z") for day in earlier))
     assert run("load", "-q", log)[0] == 0
-    assert "which had none" not in run("news", "--since", "2026-11-21")[1]
+    assert "which had none" not in run("news", "--since", f"{since:%Y-%m-%d}")[1]
 
 
 def test_a_period_without_an_equal_one_before_it_is_not_compared(run: Run) -> None:
