@@ -14,6 +14,8 @@ from snapshots.adapters.cli.completions import complete_files
 from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.services import Application, OpenApplication
 from snapshots.adapters.cli.settings import Settings
+from snapshots.app.errors import InvalidQuery
+from snapshots.app.queries.filters.times import time_before
 from snapshots.app.retry import LOCK_TIMEOUT_SECONDS
 from snapshots.domain.snapshot.policy import Requirement
 
@@ -187,6 +189,20 @@ def opened(open_application: OpenApplication, /, options: dict[str, Any]) -> Ite
     """Open the application with the settings in a command's options."""
     with open_application(Settings.of(**options)) as application:
         yield application
+
+
+class TimeText(click.ParamType[str]):
+    """A time in UTC, or relative to now: see `TimeBefore`."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text, after a check of its form."""
+        try:
+            time_before(str(value))
+        except InvalidQuery as exc:
+            self.fail(str(exc), param, ctx)
+        return str(value)
 
 
 def valid_text(argument: str) -> str:

@@ -16,7 +16,7 @@ from snapshots.adapters.html.looks import Certainty, Look, Split
 from snapshots.adapters.html.timeline import Column, Periods, columns_of, name_of, timeline
 from snapshots.adapters.html.world_map import CountryOnMap, map_key, world
 from snapshots.app.queries.comparisons.changes import Change
-from snapshots.app.queries.filter_text import filter_text
+from snapshots.app.queries.filters.filter_text import filter_text
 from snapshots.app.queries.overview import CountryCount, NetworkCount, Overview
 from snapshots.app.queries.reports import (
     FIELD_NAMES,

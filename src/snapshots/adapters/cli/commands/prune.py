@@ -5,13 +5,9 @@ from typing import Any
 import click
 
 from snapshots.adapters.cli.command import Section, command, option
-from snapshots.adapters.cli.options import (
-    database_option,
-    lock_option,
-    opened,
-)
+from snapshots.adapters.cli.options import TimeText, database_option, lock_option, opened
 from snapshots.adapters.cli.services import OpenApplication
-from snapshots.adapters.cli.times import Time, TimeBefore
+from snapshots.app.queries.filters.times import time_before
 
 
 @command(
@@ -21,7 +17,7 @@ from snapshots.adapters.cli.times import Time, TimeBefore
 @option(
     "--before",
     required=True,
-    type=Time(),
+    type=TimeText(),
     metavar="WHEN",
     section=Section.GENERAL,
     help="Sessions that ended before this time are deleted: a date or time in UTC, or before now, such as 1y.",
@@ -35,11 +31,11 @@ from snapshots.adapters.cli.times import Time, TimeBefore
 @database_option
 @lock_option
 @click.pass_obj
-def prune(open_application: OpenApplication, /, before: TimeBefore, *, dry_run: bool, **options: Any) -> None:
+def prune(open_application: OpenApplication, /, before: str, *, dry_run: bool, **options: Any) -> None:
     """Delete the sessions that ended before a time, and record their number."""
     with opened(open_application, options) as application:
         try:
-            moment = before.at(application.now())
+            moment = time_before(before).at(application.now())
         except OverflowError as exc:
             raise click.UsageError("--before is too long ago: use a date, or a shorter time") from exc
         pruned = application.changes.prune(moment, dry_run=dry_run)

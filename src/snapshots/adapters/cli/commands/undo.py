@@ -13,9 +13,9 @@ from snapshots.adapters.cli.options import (
 from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.output.progress import WorkBar
 from snapshots.adapters.cli.output.text.backfill import undo_lines
+from snapshots.adapters.cli.run_names import completed_run
 from snapshots.adapters.cli.services import OpenApplication
 from snapshots.adapters.cli.stop_signals import stopping
-from snapshots.adapters.cli.stored_values import completed_run
 
 
 @command(short_help="Undo one run.", examples=["snapshots runs", "snapshots undo --dry-run RUN"])

@@ -7,7 +7,7 @@ from typing import Any
 
 from snapshots.app.queries.comparisons.news import News
 from snapshots.app.queries.comparisons.periods import Period
-from snapshots.app.queries.filter_text import filter_text
+from snapshots.app.queries.filters.filter_text import filter_text
 from snapshots.app.queries.inventory_reports import Drift
 from snapshots.app.queries.overview import BehaviourSeen, Overview
 from snapshots.app.queries.reports import HEAVIEST, CoverageReport, LagSpread, Report

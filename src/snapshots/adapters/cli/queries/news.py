@@ -18,7 +18,7 @@ from snapshots.adapters.cli.output.text.news import news_text, news_title
 from snapshots.adapters.cli.output.webhook import chat_message, is_webhook, message, post
 from snapshots.adapters.cli.services import OpenApplication
 from snapshots.app.queries.comparisons.news import News
-from snapshots.app.queries.filter_text import filter_text
+from snapshots.app.queries.filters.filter_text import filter_text
 
 
 @command(

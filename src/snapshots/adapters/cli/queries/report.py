@@ -15,7 +15,7 @@ from snapshots.adapters.cli.output.text.load import show_expired
 from snapshots.adapters.cli.output.text.report import show_report
 from snapshots.adapters.cli.services import OpenApplication
 from snapshots.app.queries.common_passwords import common_passwords
-from snapshots.app.queries.filter_text import filter_text
+from snapshots.app.queries.filters.filter_text import filter_text
 from snapshots.app.queries.session_queries import EVERYTHING, Group
 
 

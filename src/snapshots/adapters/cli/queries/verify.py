@@ -19,8 +19,8 @@ from snapshots.adapters.cli.options import (
 from snapshots.adapters.cli.output import json_documents, report_documents
 from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.text.report import show_coverage, show_inspection
+from snapshots.adapters.cli.run_names import completed_run
 from snapshots.adapters.cli.services import Application, OpenApplication
-from snapshots.adapters.cli.stored_values import completed_run
 from snapshots.app.safe_text import escaped
 
 SHOWN_VIOLATIONS = 100

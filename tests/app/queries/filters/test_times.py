@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
-import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapshots.adapters.cli.times import WEEKDAYS, Time, TimeBefore
+from snapshots.app.errors import InvalidQuery
+from snapshots.app.queries.filters.times import WEEKDAYS, TimeBefore, time_before
 
 NOW = datetime(2026, 3, 31, 15, 30, 5, 7, tzinfo=UTC)
 """A Tuesday."""
@@ -41,7 +41,7 @@ MOMENTS = st.integers(0, 10**11).map(lambda milliseconds: NOW - timedelta(millis
 )
 def test_times_are_understood_as_people_write_them(text: str, expected: str) -> None:
     """In UTC; days begin at midnight, and a weekday is the last one, today included."""
-    assert Time().convert(text, None, None).at(NOW) == datetime.fromisoformat(expected).replace(tzinfo=UTC)
+    assert time_before(text).at(NOW) == datetime.fromisoformat(expected).replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_times_are_understood_as_people_write_them(text: str, expected: str) -> 
 )
 def test_another_text_is_refused_with_examples(text: str) -> None:
     """The message shows what to write instead."""
-    with pytest.raises(click.BadParameter, match=r"is not a time \(use a date or time in UTC, such as 2026-03-01"):
-        Time().convert(text, None, None)
+    with pytest.raises(InvalidQuery, match=r"is not a time \(use a date or time in UTC, such as 2026-03-01"):
+        time_before(text)
 
 
 @given(st.sampled_from(WEEKDAYS), MOMENTS)

@@ -1,7 +1,7 @@
 """A filter in words."""
 
 from snapshots.app.queries.action import Action
-from snapshots.app.queries.filter_text import filter_text
+from snapshots.app.queries.filters.filter_text import filter_text
 from snapshots.app.queries.session_queries import Dimension, SessionFilter
 from tests.strategies import DAY, NOON
 

@@ -5,10 +5,8 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from itertools import islice
 
-import click
-
-from snapshots.adapters.cli.services import Application
-from snapshots.app.queries.session_queries import ANY_TEXT, HASHES, Dimension, SessionFilter
+from snapshots.app.errors import InvalidQuery
+from snapshots.app.queries.session_queries import ANY_TEXT, HASHES, Dimension, SessionFilter, SessionQueries
 from snapshots.app.safe_text import escaped
 
 HASH_LENGTH: Mapping[Dimension, int] = {Dimension.HASSH: 32, Dimension.COMMANDS: 32, Dimension.DOWNLOAD: 64}
@@ -23,19 +21,17 @@ SHORTENED = "…"
 """The end of a value that was printed shortened."""
 
 SHOWN = 5
-SHORTEST_RUN = len("20261129T17")
-"""Minimum characters of the beginning of a run's name: the day and the hour."""
 
 MOST_COMPARED = 100_000
 """Maximum number of stored values among which the nearest are sought."""
 
 
-def completed(application: Application, key: Dimension, text: str) -> str:
+def completed(session_queries: SessionQueries, key: Dimension, text: str) -> str:
     """
     Return the stored hash that begins like a value; a value that may be whole is returned unchanged.
 
     Raises:
-        click.UsageError: No or several stored hashes begin like the value.
+        InvalidQuery: No or several stored hashes begin like the value.
     """
     beginning = text.removesuffix(SHORTENED)
     if key is Dimension.PASSWORD:
@@ -46,42 +42,25 @@ def completed(application: Application, key: Dimension, text: str) -> str:
         beginning = beginning.lower()
     if len(beginning) >= HASH_LENGTH.get(key, 64):
         return beginning
-    found = application.session_queries.stored_values(key, beginning=beginning, limit=SHOWN + 1)
+    found = session_queries.stored_values(key, beginning=beginning, limit=SHOWN + 1)
     if beginning in found or len(found) == 1:
         return found[0]
     shown = f"--{key.value} {escaped(text)[:80]!r}"
     if not found:
-        raise click.UsageError(f"{shown}: no stored {_noun(key)} starts with this")
+        raise InvalidQuery(f"{shown}: no stored {_noun(key)} starts with this")
     more = " and more" if len(found) > SHOWN else ""
-    raise click.UsageError(
+    raise InvalidQuery(
         f"{shown}: several stored values start with this: {', '.join(map(escaped, found[:SHOWN]))}{more}"
     )
 
 
-def completed_run(application: Application, text: str) -> str | None:
-    """
-    Return the name of the run that begins like a text; None if there is none.
-
-    Raises:
-        click.UsageError: Several runs begin like it, or it is shorter than `SHORTEST_RUN`.
-    """
-    found = application.run_names(text, SHOWN + 1)
-    if text in found:
-        return text
-    if found and len(text) < SHORTEST_RUN:
-        raise click.UsageError(f"{escaped(text)[:40]!r} is too short for the name of a run (such as 20261129T171724)")
-    if len(found) > 1:
-        raise click.UsageError(f"several runs start with {escaped(text)[:40]!r}: {', '.join(found[:SHOWN])}")
-    return next(iter(found), None)
-
-
-def as_stored(application: Application, key: Dimension, text: str) -> str:
+def as_stored(session_queries: SessionQueries, key: Dimension, text: str) -> str:
     """Return the stored text that tables print like this: with escapes, or cut with an ellipsis if part of a name."""
     if key is Dimension.NETWORK:
         return text.removesuffix(SHORTENED)
     if "\\" not in text:
         return text
-    stored = application.session_queries.stored_values(key, limit=MOST_COMPARED)
+    stored = session_queries.stored_values(key, limit=MOST_COMPARED)
     return text if text in stored else next((value for value in stored if escaped(value) == text), text)
 
 
@@ -95,32 +74,32 @@ def _noun(key: Dimension) -> str:
     return nouns.get(key, key.value)
 
 
-def check_stored(application: Application, values: Mapping[Dimension, Sequence[str | None]]) -> None:
+def check_stored(session_queries: SessionQueries, values: Mapping[Dimension, Sequence[str | None]]) -> None:
     """
     Refuse values that are not stored.
 
     Raises:
-        click.UsageError: A value is not stored; the message lists the nearest ones that are.
+        InvalidQuery: A value is not stored; the message lists the nearest ones that are.
     """
     for key in values.keys() & HASHES:
         for text in values[key]:
-            if text is None or _is_stored_hash(application, key, text):
+            if text is None or _is_stored_hash(session_queries, key, text):
                 continue
             hint = "; to give the beginning of its hash, write sha256:4813494d137e" if key is Dimension.PASSWORD else ""
             noun = "password" if key is Dimension.PASSWORD else _noun(key)
-            raise click.UsageError(f"no session has the {noun} {escaped(text)[:80]!r}{hint}")
+            raise InvalidQuery(f"no session has the {noun} {escaped(text)[:80]!r}{hint}")
     for key in values.keys() & ANY_TEXT:
-        stored = application.session_queries.stored_values(key, limit=MOST_COMPARED)
+        stored = session_queries.stored_values(key, limit=MOST_COMPARED)
         for text in values[key]:
             if text is not None and not _is_stored(key, text, stored):
-                raise click.UsageError(f"no session has the {key.value} {escaped(text)[:80]!r}{_nearest(text, stored)}")
+                raise InvalidQuery(f"no session has the {key.value} {escaped(text)[:80]!r}{_nearest(text, stored)}")
 
 
-def _is_stored_hash(application: Application, key: Dimension, text: str) -> bool:
+def _is_stored_hash(session_queries: SessionQueries, key: Dimension, text: str) -> bool:
     """Whether a session has the hash, or tried the password."""
     if key is Dimension.PASSWORD:
-        return bool(application.session_queries.groups(SessionFilter(values={key: [text]}), [key], top=1))
-    return text in application.session_queries.stored_values(key, beginning=text, limit=1)
+        return bool(session_queries.groups(SessionFilter(values={key: [text]}), [key], top=1))
+    return text in session_queries.stored_values(key, beginning=text, limit=1)
 
 
 def _is_stored(key: Dimension, text: str, stored: Sequence[str]) -> bool:

@@ -4,9 +4,8 @@ import re
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import click
+from snapshots.app.errors import InvalidQuery
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 UNITS = {
@@ -69,16 +68,16 @@ def _before(now: datetime, count: int, unit: str) -> datetime:
     return now.replace(year=year, month=month + 1, day=min(now.day, monthrange(year, month + 1)[1]))
 
 
-class Time(click.ParamType[TimeBefore]):
-    """A time in UTC, or relative to now; `TimeBefore.at` resolves it."""
+def time_before(text: str) -> TimeBefore:
+    """
+    Return a time as people write it, after a check of its form.
 
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> TimeBefore:
-        """Return the time, after a check of its form."""
-        time = TimeBefore(str(value))
-        try:
-            time.at(datetime(9000, 1, 1, tzinfo=UTC))
-        except (ValueError, OverflowError):
-            self.fail(f"{str(value)[:40]!r} is not {EXPECTED}", param, ctx)
-        return time
+    Raises:
+        InvalidQuery: The text is not a time.
+    """
+    time = TimeBefore(text)
+    try:
+        time.at(datetime(9000, 1, 1, tzinfo=UTC))
+    except (ValueError, OverflowError) as exc:
+        raise InvalidQuery(f"{text[:40]!r} is not {EXPECTED}") from exc
+    return time

@@ -1,0 +1,1 @@
+"""Filters of sessions, read from texts and described in words."""
