@@ -15,8 +15,8 @@ import pytest
 import stix2
 
 from snapshots.__main__ import main
-from snapshots.adapters.cli.output.exports import session_columns
-from snapshots.adapters.cli.output.exports.abuseipdb import MAX_COMMENT_BYTES
+from snapshots.adapters.feeds import session_columns
+from snapshots.adapters.feeds.abuseipdb import MAX_COMMENT_BYTES
 from snapshots.app.pip_install import pip_install
 from tests.journeys.conftest import NEW, Run
 

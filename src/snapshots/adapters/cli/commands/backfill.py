@@ -19,12 +19,12 @@ from snapshots.adapters.cli.options import (
 )
 from snapshots.adapters.cli.output import json_documents
 from snapshots.adapters.cli.output.console import SafeConsole
-from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.progress import WorkBar
 from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.adapters.cli.output.text.backfill import show_backfill, show_improvement
 from snapshots.adapters.cli.services import MetricsWriter, OpenApplication
 from snapshots.adapters.cli.stop_signals import StopRequest, stopping
+from snapshots.adapters.feeds.json_text import to_json
 from snapshots.app.backfill.improve import ImproveReport
 from snapshots.app.backfill.progress import BackfillObserver
 from snapshots.app.backfill.run import BackfillReport

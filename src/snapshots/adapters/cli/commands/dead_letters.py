@@ -8,9 +8,9 @@ from rich.table import Table
 from snapshots.adapters.cli.command import Section, group, option
 from snapshots.adapters.cli.options import database_option, facts_options, format_option, lock_option, opened, stdout
 from snapshots.adapters.cli.output import json_documents
-from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.sanitize import payload_text, printable
 from snapshots.adapters.cli.services import OpenApplication
+from snapshots.adapters.feeds.json_text import to_json
 from snapshots.app.ports.log_source import Reason
 
 

@@ -21,9 +21,7 @@ from snapshots.adapters.cli.options import (
     opened,
     stdout,
 )
-from snapshots.adapters.cli.output import json_documents
 from snapshots.adapters.cli.output.console import SafeConsole
-from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.progress import CountBar
 from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.adapters.cli.output.text.explanation import facts_text
@@ -35,6 +33,8 @@ from snapshots.adapters.cli.output.text.inventory import (
     unused_text,
 )
 from snapshots.adapters.cli.services import Application, OpenApplication, TableImported, TableOptions
+from snapshots.adapters.feeds import inventory_documents
+from snapshots.adapters.feeds.json_text import to_json
 from snapshots.app.backfill.progress import NoProgress
 from snapshots.app.errors import BuildRefused, ConfirmationNeeded, SettingRefused, SourceUnreadable, StoreUnavailable
 from snapshots.domain.address.source_ip import IpAddress
@@ -274,8 +274,8 @@ def status(open_application: OpenApplication, /, output: str, **options: Any) ->
         found = application.inventory.status(now=now)
         validity = application.fact_validity.validity()
     if output == "json":
-        document = json_documents.inventory_status_document(found)
-        document["facts"] = json_documents.validity_documents(validity, now)
+        document = inventory_documents.inventory_status_document(found)
+        document["facts"] = inventory_documents.validity_documents(validity, now)
         click.echo(to_json(document))
         return
     click.echo(
@@ -310,7 +310,7 @@ def show(open_application: OpenApplication, /, address: str, output: str, **opti
         if found is None:
             raise click.ClickException(f"{application.shown_database} has no session from {text}")
     if output == "json":
-        click.echo(to_json(json_documents.address_document(found)))
+        click.echo(to_json(inventory_documents.address_document(found)))
         return
     console = stdout()
     console.print(

@@ -23,7 +23,6 @@ from snapshots.adapters.cli.options import (
 )
 from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.output.progress import LoadBar
-from snapshots.adapters.cli.output.sanitize import count_of
 from snapshots.adapters.cli.output.text.load import show_expired, show_load, skipped
 from snapshots.adapters.cli.services import Application, OpenApplication
 from snapshots.adapters.cli.stop_signals import stopping
@@ -31,6 +30,7 @@ from snapshots.app.load.batch import LoadReport
 from snapshots.app.load.progress import LoadObserver, NoLoadObserver
 from snapshots.app.ports.log_source import Layout, LineOptions, LogSource
 from snapshots.app.safe_text import one_line
+from snapshots.app.wording import count_of
 
 SHOWN_PROBLEMS = 20
 

@@ -11,9 +11,9 @@ from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.options import database_option, lock_option, opened, stdout
 from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.output.progress import CopyBar
-from snapshots.adapters.cli.output.sanitize import count_of
 from snapshots.adapters.cli.services import Application, OpenApplication
 from snapshots.app.admin.adoption import AdoptionPlan, Lock
+from snapshots.app.wording import count_of
 
 MAX_PARTITIONS = 1024
 

@@ -17,16 +17,6 @@ def printable(text: str, longest: int = 80) -> Text:
     return Text(shown if len(shown) <= longest else f"{shown[: longest - 1]}…")
 
 
-def count_of(count: int, singular: str, plural: str | None = None) -> str:
-    """Return a count with its noun, such as "1 session" or "2,000 sessions"."""
-    return f"{count:,} {noun_of(count, singular, plural)}"
-
-
-def noun_of(count: int, singular: str, plural: str | None = None) -> str:
-    """Return the noun for a count."""
-    return singular if count == 1 else plural or f"{singular}s"
-
-
 def payload_text(payload: bytes) -> str:
     """Return the bytes of a line as text; bytes that are not UTF-8 become escapes."""
     return payload.decode("utf-8", "backslashreplace")

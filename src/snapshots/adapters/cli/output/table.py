@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.text import Text
 
 from snapshots.adapters.cli.output.fitted_table import Content, FittedColumn, fitted, print_fitted
-from snapshots.adapters.cli.output.json_text import plain
 from snapshots.adapters.cli.output.sanitize import printable
+from snapshots.adapters.feeds.json_text import plain
 from snapshots.app.queries.session_queries import SESSION_COLUMNS, SessionRow
 from snapshots.app.safe_text import escaped
 

@@ -9,11 +9,11 @@ import click
 from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.filters import check_values, filter_of, filter_options
 from snapshots.adapters.cli.options import database_option, one_of, opened
-from snapshots.adapters.cli.output.exports.abuse_report import Reporter, is_login_attack, text_report, xarf_reports
-from snapshots.adapters.cli.output.sanitize import count_of
 from snapshots.adapters.cli.services import OpenApplication
+from snapshots.adapters.feeds.abuse_report import Reporter, is_login_attack, text_report, xarf_reports
 from snapshots.app.queries.address_activity import by_address
 from snapshots.app.queries.paging import ACTIVITY_PAGE, every_line
+from snapshots.app.wording import count_of
 
 _EMAIL = re.compile(r"[^\s@]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _ASN = re.compile(r"(?:AS)?([1-9][0-9]{0,9})", re.IGNORECASE)

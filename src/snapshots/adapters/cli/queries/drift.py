@@ -7,10 +7,10 @@ import click
 from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.filters import check_values, filter_of, filter_options
 from snapshots.adapters.cli.options import database_option, opened, stdout
-from snapshots.adapters.cli.output import report_documents
-from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.text.inventory import drift_csv, show_drift
 from snapshots.adapters.cli.services import OpenApplication
+from snapshots.adapters.feeds import report_documents
+from snapshots.adapters.feeds.json_text import to_json
 
 
 @command(

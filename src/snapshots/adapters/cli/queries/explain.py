@@ -13,10 +13,10 @@ from snapshots.adapters.cli.options import (
     stdout,
     valid_text,
 )
-from snapshots.adapters.cli.output.json_text import to_json
-from snapshots.adapters.cli.output.session_documents import explanation_document
 from snapshots.adapters.cli.output.text.explanation import show_explanation
 from snapshots.adapters.cli.services import Application, OpenApplication
+from snapshots.adapters.feeds.json_text import to_json
+from snapshots.adapters.feeds.session_documents import explanation_document
 from snapshots.app.queries.reports import Explanation
 from snapshots.app.safe_text import escaped
 

@@ -12,11 +12,11 @@ from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.filters import check_values, filter_of, filter_options
 from snapshots.adapters.cli.news_cursor import NewsCursor, locked
 from snapshots.adapters.cli.options import database_option, format_option, opened
-from snapshots.adapters.cli.output.json_text import to_json
-from snapshots.adapters.cli.output.report_documents import news_document
 from snapshots.adapters.cli.output.text.news import news_text, news_title
 from snapshots.adapters.cli.output.webhook import chat_message, is_webhook, message, post
 from snapshots.adapters.cli.services import OpenApplication
+from snapshots.adapters.feeds.json_text import to_json
+from snapshots.adapters.feeds.report_documents import news_document
 from snapshots.app.queries.comparisons.news import News
 from snapshots.app.queries.filters.filter_text import filter_text
 

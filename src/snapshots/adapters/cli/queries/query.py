@@ -10,12 +10,12 @@ from click.core import ParameterSource
 from snapshots.adapters.cli.command import Section, command, option, renamed_option
 from snapshots.adapters.cli.filters import check_values, filter_of, filter_options
 from snapshots.adapters.cli.options import database_option, one_of, opened, stdout
-from snapshots.adapters.cli.output.sanitize import count_of
 from snapshots.adapters.cli.output.table import Form, Row, print_rows, session_columns
 from snapshots.adapters.cli.services import Application, OpenApplication
 from snapshots.app.queries.inventory_reports import circular_text, expired_text, without_newer_table_text
 from snapshots.app.queries.session_queries import SESSION_COLUMNS, Dimension, Group, NetworkTime, SessionFilter
 from snapshots.app.queries.time_bucket import TimeBucket
+from snapshots.app.wording import count_of
 from snapshots.domain.session.concentration import Concentration
 from snapshots.domain.session.logins import MOST_CREDENTIALS
 

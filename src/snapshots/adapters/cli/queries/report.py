@@ -8,12 +8,12 @@ import click
 from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.filters import check_values, filter_of, filter_options
 from snapshots.adapters.cli.options import database_option, format_option, opened, stdout
-from snapshots.adapters.cli.output import report_documents
 from snapshots.adapters.cli.output.atomic_output import opened_whole
-from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.text.load import show_expired
 from snapshots.adapters.cli.output.text.report import show_report
 from snapshots.adapters.cli.services import OpenApplication
+from snapshots.adapters.feeds import report_documents
+from snapshots.adapters.feeds.json_text import to_json
 from snapshots.app.queries.common_passwords import common_passwords
 from snapshots.app.queries.filters.filter_text import filter_text
 from snapshots.app.queries.session_queries import EVERYTHING, Group

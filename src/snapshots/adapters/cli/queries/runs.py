@@ -14,9 +14,9 @@ from snapshots.adapters.cli.options import (
     stdout,
 )
 from snapshots.adapters.cli.output import json_documents
-from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.adapters.cli.services import OpenApplication
+from snapshots.adapters.feeds.json_text import to_json
 from snapshots.app.ports.runs import RunRecord, RunState
 
 

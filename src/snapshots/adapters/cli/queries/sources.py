@@ -12,10 +12,10 @@ from snapshots.adapters.cli.options import (
     opened,
     stdout,
 )
-from snapshots.adapters.cli.output import json_documents
-from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.text.inventory import show_sources
 from snapshots.adapters.cli.services import OpenApplication
+from snapshots.adapters.feeds import inventory_documents
+from snapshots.adapters.feeds.json_text import to_json
 
 
 @command(
@@ -31,6 +31,6 @@ def sources(open_application: OpenApplication, /, output: str, **options: Any) -
     with opened(open_application, options) as application:
         found = application.inventory.status(now=application.now()).sources
     if output == "json":
-        click.echo(to_json([json_documents.source_document(state) for state in found]))
+        click.echo(to_json([inventory_documents.source_document(state) for state in found]))
     else:
         show_sources(stdout(), found)

@@ -16,11 +16,12 @@ from snapshots.adapters.cli.options import (
     opened,
     stdout,
 )
-from snapshots.adapters.cli.output import json_documents, report_documents
-from snapshots.adapters.cli.output.json_text import to_json
+from snapshots.adapters.cli.output import json_documents
 from snapshots.adapters.cli.output.text.report import show_coverage, show_inspection
 from snapshots.adapters.cli.run_names import completed_run
 from snapshots.adapters.cli.services import Application, OpenApplication
+from snapshots.adapters.feeds import report_documents
+from snapshots.adapters.feeds.json_text import to_json
 from snapshots.app.safe_text import escaped
 
 SHOWN_VIOLATIONS = 100

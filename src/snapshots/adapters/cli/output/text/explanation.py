@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from snapshots.adapters.cli.output.sanitize import count_of, printable
+from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.app.queries.common_passwords import common_passwords
 from snapshots.app.queries.reports import FIELD_NAMES, Explanation
+from snapshots.app.wording import count_of
 from snapshots.domain.address.source_ip import SightingKind
 from snapshots.domain.facts.build_moment import moment_text
 from snapshots.domain.facts.observation import IpFacts, labels_of

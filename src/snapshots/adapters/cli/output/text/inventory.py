@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from snapshots.adapters.cli.output.sanitize import printable
+from snapshots.adapters.feeds.inventory_documents import build_state
 from snapshots.app.enrich.inventory import LookedUp
 from snapshots.app.queries.inventory_reports import (
     NOT_COMPARABLE,
@@ -113,12 +114,3 @@ def show_drift(console: Console, found: Drift) -> None:
             console.print(f"  {move.then or '-'} -> {move.now or '-'}: {counts}")
     if any(found.compared[fact] < found.sealed for fact in found.compared):
         console.print(f"\n{NOT_COMPARABLE}")
-
-
-def build_state(state: SourceState) -> str:
-    """Return "retracted", "history" if a newer build is registered, or the freshness of the build."""
-    if state.registered.is_retracted:
-        return "retracted"
-    if not state.is_newest:
-        return "history"
-    return state.freshness.value

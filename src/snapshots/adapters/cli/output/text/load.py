@@ -6,8 +6,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from snapshots.adapters.cli.output.sanitize import count_of, noun_of, printable
+from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.app.load.batch import LoadReport
+from snapshots.app.wording import count_of, noun_of
 
 SHOWN_NAMES = 5
 

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from snapshots.adapters.cli.output.fitted_table import SHORT_HASH
-from snapshots.adapters.cli.output.sanitize import count_of, printable
+from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.app.queries.comparisons.address_moves import AddressMove
 from snapshots.app.queries.comparisons.changes import Change
 from snapshots.app.queries.comparisons.news import Appeared, News, NewValue
 from snapshots.app.queries.country_names import COUNTRY_NAMES
 from snapshots.app.queries.session_queries import HASHES, Dimension
+from snapshots.app.wording import count_of
 
 LONGEST_NAME = 40
 LONGEST_COMMAND = 60

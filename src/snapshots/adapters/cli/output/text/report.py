@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from snapshots.adapters.cli.output.fitted_table import Content, FittedColumn, fitted, print_fitted
-from snapshots.adapters.cli.output.sanitize import count_of, printable
+from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.app.queries.country_names import COUNTRY_NAMES
 from snapshots.app.queries.inspection import Inspection
 from snapshots.app.queries.reports import (
@@ -23,6 +23,7 @@ from snapshots.app.queries.reports import (
     methods_text,
     nearness_lines,
 )
+from snapshots.app.wording import count_of
 from snapshots.domain.snapshot.coverage import Coverage
 
 BAR = 12

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from snapshots.adapters.cli.output.exports.session_columns import credential, is_address
-from snapshots.adapters.cli.output.json_text import plain
+from snapshots.adapters.feeds.json_text import plain
+from snapshots.adapters.feeds.session_columns import credential, is_address
 from snapshots.app.queries.session_queries import SessionRow
 from snapshots.domain.session.activity import Activity
 

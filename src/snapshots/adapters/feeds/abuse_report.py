@@ -9,9 +9,9 @@ from hashlib import sha256
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from snapshots.adapters.cli.output.sanitize import count_of
 from snapshots.app.queries.address_activity import MOST_TEXTS, AddressActivity
 from snapshots.app.safe_text import escaped
+from snapshots.app.wording import count_of
 from snapshots.domain.snapshot.snapshot import Method
 
 XARF_VERSION = "4.2.0"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TextIO
 
-from snapshots.adapters.cli.output.sanitize import count_of
 from snapshots.app.queries.address_activity import AddressActivity
+from snapshots.app.wording import count_of
 
 HEADER = ("IP", "Categories", "ReportDate", "Comment")
 MAX_LINES = 10_000

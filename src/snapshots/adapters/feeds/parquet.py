@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, get_type_hints
 
-from snapshots.adapters.cli.output.exports.session_columns import (
+from snapshots.adapters.feeds.session_columns import (
     CREDENTIAL_FIELDS,
     EXPORT_COLUMNS,
     LISTS,

@@ -5,7 +5,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address, ip_network
 from pathlib import Path
 
-import click
+from snapshots.app.errors import SourceUnreadable
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -18,7 +18,7 @@ MAX_ELEMENTS = 4_194_304
 
 ELEMENTS_PER_LINE = 8
 
-RESEARCH_SCANNERS = Path(__file__).parents[2] / "data" / "research-scanners.txt"
+RESEARCH_SCANNERS = Path(__file__).with_name("research-scanners.txt")
 """Allow list of networks of research scanners; its origin is in the file."""
 
 
@@ -51,7 +51,7 @@ class AllowList:
         Read files with addresses and CIDR blocks, one per line; text after # or ; is a comment.
 
         Raises:
-            click.ClickException: The file cannot be read, or a line is something else.
+            SourceUnreadable: The file cannot be read, or a line is something else.
         """
         return cls(network for path in paths for network in _networks_in(path))
 
@@ -68,7 +68,7 @@ def _networks_in(path: Path) -> Iterator[Network]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8 text"
-        raise click.ClickException(f"{path} cannot be read: {reason}") from exc
+        raise SourceUnreadable(f"{path} cannot be read: {reason}") from exc
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].partition(";")[0].strip()
         if not text:
@@ -76,9 +76,7 @@ def _networks_in(path: Path) -> Iterator[Network]:
         try:
             yield ip_network(text, strict=False)
         except ValueError as exc:
-            raise click.ClickException(
-                f"line {number} of {path} is not an address or a CIDR block: {text[:40]!r}"
-            ) from exc
+            raise SourceUnreadable(f"line {number} of {path} is not an address or a CIDR block: {text[:40]!r}") from exc
 
 
 def _prefix(number: int, length: int, prefix: int) -> int:

@@ -7,12 +7,12 @@ from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from pathlib import Path
 
-import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapshots.adapters.cli.output.exports.block_list import RESEARCH_SCANNERS, AllowList, BlockList, Style
+from snapshots.adapters.feeds.block_list import RESEARCH_SCANNERS, AllowList, BlockList, Style
+from snapshots.app.errors import SourceUnreadable
 
 addresses = st.sets(
     st.integers(0, 40).map(lambda n: str(ip_address(0x08080800 + n)))
@@ -97,12 +97,12 @@ def test_an_allow_list_has_comments_and_no_nonsense(tmp_path: Path) -> None:
     assert ip_address("2001:db8::1") in allowed
     assert ip_address("2001:db8::2") not in allowed
     path.write_text("192.0.2.1\nexample.com\n")
-    with pytest.raises(click.ClickException, match=r"line 2 of .* is not an address or a CIDR block: 'example.com'"):
+    with pytest.raises(SourceUnreadable, match=r"line 2 of .* is not an address or a CIDR block: 'example.com'"):
         AllowList.read(path)
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(click.ClickException, match="it is not UTF-8 text"):
+    with pytest.raises(SourceUnreadable, match="it is not UTF-8 text"):
         AllowList.read(path)
-    with pytest.raises(click.ClickException, match="No such file"):
+    with pytest.raises(SourceUnreadable, match="No such file"):
         AllowList.read(tmp_path / "missing")
 
 

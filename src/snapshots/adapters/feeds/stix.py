@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any, TextIO
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from snapshots.adapters.cli.output.exports.session_columns import is_address
+from snapshots.adapters.feeds.session_columns import is_address
 from snapshots.app.errors import PackageMissing
 from snapshots.app.pip_install import pip_install
 from snapshots.app.queries.session_queries import SessionRow

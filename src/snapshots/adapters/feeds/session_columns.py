@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from snapshots.adapters.cli.output.json_text import plain
+from snapshots.adapters.feeds.json_text import plain
 from snapshots.app.queries.session_queries import SESSION_COLUMNS, SessionRow
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import InvalidAddress

@@ -1,0 +1,1 @@
+"""A live page, an API and feeds over HTTP."""
