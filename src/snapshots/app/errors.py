@@ -15,6 +15,10 @@ class LockTimeout(StoreBusy):
     """Another process held a lock for longer than the lock timeout; an immediate retry does not help."""
 
 
+class QueryTimedOut(StoreUnavailable):
+    """A query took longer than this process lets queries take."""
+
+
 class StoreGone(StoreUnavailable):
     """The database cannot be reached, such as while its server restarts; the same call may work later."""
 

@@ -63,10 +63,12 @@ def _bounded_reader(container: Container) -> AsOfReader:
 
 def _database(container: Container) -> SqlDatabase:
     from snapshots.adapters.intel.cowrieprocessor_documents import addresses_in_document
+    from snapshots.adapters.sql.connection.reading_only import ReadingOnly
     from snapshots.adapters.sql.database import SqlDatabase
 
     settings = container.settings()
-    return SqlDatabase(settings.db, addresses_in_document, wait_policy(settings))
+    reading_only = ReadingOnly(settings.query_seconds) if settings.query_seconds is not None else None
+    return SqlDatabase(settings.db, addresses_in_document, wait_policy(settings), reading_only)
 
 
 def _clock(container: Container) -> Clock:

@@ -30,6 +30,7 @@ class Settings(BaseModel):
         max_transaction_seconds: Age of another transaction above which it pauses; 0 for no limit.
         lock_timeout_seconds: Maximum wait for a lock that another process holds.
         prefer: Sources that are used first for one fact, such as "country=geolite2-country".
+        query_seconds: The database is only read, and a query ends after so many seconds; None for no such limits.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +49,8 @@ class Settings(BaseModel):
     max_transaction_seconds: float = Field(default=3600, ge=0, le=1e9)
     lock_timeout_seconds: float = Field(default=LOCK_TIMEOUT_SECONDS, ge=0, le=1e6)
     prefer: tuple[Annotated[str, Field(pattern=r"^(asn|country)=[a-z0-9.-]+$")], ...] = ()
+
+    query_seconds: float | None = Field(default=None, gt=0, le=1e6)
 
     @classmethod
     def of(cls, **values: object) -> Self:

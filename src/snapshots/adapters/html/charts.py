@@ -160,6 +160,11 @@ def grid(step: int, top: int, *, base: float, scale: float) -> Markup:
     return lines
 
 
+def linked(shape: Markup, target: str | None) -> Markup:
+    """Return a shape as a link; unchanged without a target. The table next to a chart has links for the keyboard."""
+    return shape if target is None else Markup('<a href="{}" tabindex="-1">{}</a>').format(target, shape)
+
+
 def _segment(begin: float, width: float, fill: Markup) -> Markup:
     return Markup('<rect x="{}" y="0.5" width="{}" height="{}" {}/>').format(
         percent(begin), percent(width), BAR_HEIGHT - 1, fill

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from importlib import resources
+from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from snapshots.adapters.html import charts, formats, looks, sentences
+from snapshots.adapters.html.environment import environment, text_of
+from snapshots.adapters.html.links import NO_LINKS, Links
 from snapshots.adapters.html.looks import Certainty, Look, Split
 from snapshots.adapters.html.timeline import Column, Periods, columns_of, name_of, timeline
 from snapshots.adapters.html.world_map import CountryOnMap, map_key, world
@@ -30,8 +31,6 @@ from snapshots.app.queries.time_bucket import TimeBucket
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.snapshot.coverage import Coverage
 
-HERE = resources.files("snapshots.adapters.html")
-EMPTY_FILE = sha256().hexdigest()
 COUNTRIES_LISTED = 10
 LONGEST_COURSE = 14
 """Maximum number of columns in the course of a network: the newest ones."""
@@ -83,10 +82,12 @@ class ReportPage:
 
     Args:
         overview: The data.
+        links: Where its components lead.
     """
 
-    def __init__(self, overview: Overview) -> None:
+    def __init__(self, overview: Overview, links: Links) -> None:
         self._overview = overview
+        self._links = links
         self.headline = sentences.headline(overview)
         self.selection = filter_text(overview.session_filter)
         self.sentences = sentences.sentences(overview)
@@ -104,10 +105,11 @@ class ReportPage:
         """Return the chart over time, with the compared periods above it."""
         period, bucket = self._overview.period, self._overview.span
         if period is None or not period.sessions_before:
-            return timeline(self.columns, bucket)
+            return timeline(self.columns, bucket, link=self._links.period)
         return timeline(
             self.columns,
             bucket,
+            link=self._links.period,
             periods=Periods(begins=period.since, before="before", newest=sentences.period_name(self._overview, period)),
         )
 
@@ -158,7 +160,7 @@ class ReportPage:
     @property
     def map(self) -> Markup:
         """Return the map."""
-        return world(self.on_map)
+        return world(self.on_map, self._links)
 
     @property
     def map_key(self) -> Markup:
@@ -205,6 +207,25 @@ class ReportPage:
         return [(FIELD_NAMES[fact], move) for fact, moves in self._overview.drift.moves.items() for move in moves]
 
 
+def context_of(overview: Overview, links: Links) -> dict[str, Any]:
+    """
+    Return the variables of the template `overview.html`.
+
+    Args:
+        overview: The data.
+        links: Where its components lead.
+    """
+    return {
+        "overview": overview,
+        "page": ReportPage(overview, links),
+        "links": links,
+        "asn": Dimension.ASN,
+        "nearness": nearness_lines(overview.report.coverage.sessions),
+        "heaviest": heaviest_text(overview.report.coverage),
+        "clocks": impossible_clocks_text(overview.report),
+    }
+
+
 def page_of(overview: Overview, *, version: str) -> str:
     """
     Return the page with style, charts and script inline: a browser makes no request to show it.
@@ -216,7 +237,7 @@ def page_of(overview: Overview, *, version: str) -> str:
         overview: The data of the page.
         version: Version of this program, shown in the footer.
     """
-    style, script = (_text(name) for name in ("style.css", "page.js"))
+    style, script = (text_of(name) for name in ("style.css", "page.js"))
     policy = "; ".join(
         (
             "default-src 'none'",
@@ -227,35 +248,17 @@ def page_of(overview: Overview, *, version: str) -> str:
             "form-action 'none'",
         )
     )
-    environment = Environment(
-        loader=FileSystemLoader(str(HERE.joinpath("templates"))), autoescape=True, undefined=StrictUndefined
-    )
-    environment.globals["empty_file"] = EMPTY_FILE
-    environment.filters |= {
-        "badge": looks.badge,
-        "country_bar": _country_bar,
-        "country_name": sentences.country_name,
-        "looks_in": looks.looks_in,
-        "moment": formats.moment,
-        "number": formats.number,
-        "share": formats.share,
-        "signed": formats.signed,
-        "swatch": looks.swatch,
-        "type_bar": _type_bar,
-        "visible": formats.visible,
-    }
-    return environment.get_template("report.html").render(
-        policy=policy,
-        style=Markup(style),  # noqa: S704 - our own file
-        script=Markup(script),  # noqa: S704 - our own file
-        patterns=looks.patterns(),
-        overview=overview,
-        page=ReportPage(overview),
-        asn=Dimension.ASN,
-        nearness=nearness_lines(overview.report.coverage.sessions),
-        heaviest=heaviest_text(overview.report.coverage),
-        clocks=impossible_clocks_text(overview.report),
-        version=version,
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            policy=policy,
+            style=Markup(style),  # noqa: S704 - our own file
+            script=Markup(script),  # noqa: S704 - our own file
+            patterns=looks.patterns(),
+            version=version,
+            **context_of(overview, NO_LINKS),
+        )
     )
 
 
@@ -281,14 +284,6 @@ def _columns(overview: Overview) -> Sequence[Column]:
     return columns_of(splits, overview.span, since=period.before, until=period.until)
 
 
-def _country_bar(country: CountryCount, listed: Sequence[CountryCount]) -> Markup:
-    return charts.plain_bar(country.sessions, max(each.sessions for each in listed), inferred=country.inferred)
-
-
-def _type_bar(part: tuple[Look, int], split: Split) -> Markup:
-    return charts.bar([part], max(sessions for _, sessions in split))
-
-
 def _coverage_row(coverage: Coverage, fact: str) -> CoverageRow:
     known, asof, inferred = coverage.by_field[fact], coverage.asof[fact], coverage.inferred[fact]
     by_network = coverage.asof_by_network if fact == "ip_type" else 0
@@ -306,10 +301,6 @@ def _coverage_row(coverage: Coverage, fact: str) -> CoverageRow:
         asof=formats.share(asof, coverage.reachable),
         inferred=formats.share(inferred, coverage.reachable),
     )
-
-
-def _text(name: str) -> str:
-    return HERE.joinpath(name).read_text(encoding="utf-8")
 
 
 def _digest(text: str) -> str:

@@ -1,13 +1,14 @@
 """Draw sessions over time, by IP type and certainty."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
-from snapshots.adapters.html.charts import axis, column, grid, percent, scale_of
+from snapshots.adapters.html.charts import axis, column, grid, linked, percent, scale_of
 from snapshots.adapters.html.formats import day, number
+from snapshots.adapters.html.links import NO_LINKS
 from snapshots.adapters.html.looks import Split, total_of, words_of
 from snapshots.app.queries.time_bucket import TimeBucket
 
@@ -117,13 +118,20 @@ def _before(begins: datetime, bucket: TimeBucket) -> datetime:
     return begins - (bucket.following(begins) - begins)
 
 
-def timeline(columns: Sequence[Column], bucket: TimeBucket, *, periods: Periods | None = None) -> Markup:
+def timeline(
+    columns: Sequence[Column],
+    bucket: TimeBucket,
+    *,
+    periods: Periods | None = None,
+    link: Callable[[datetime, datetime], str | None] = NO_LINKS.period,
+) -> Markup:
     """
     Return the chart.
 
     Args:
         columns: At least one.
         bucket: Length of the columns.
+        link: Returns where a column leads, by its start and its end.
         periods: The compared periods; left out if no column begins within the older one.
     """
     head = 34 if periods else 24 if len(columns) <= NUMBERED else 10
@@ -141,11 +149,12 @@ def timeline(columns: Sequence[Column], bucket: TimeBucket, *, periods: Periods 
                 '<svg x="{}" y="{}" width="1" height="1" overflow="visible"><path d="M-5,6L-1,-6M1,6L5,-6"'
                 ' class="break"/></svg>'
             ).format(percent(x), base)
-        shapes += Markup("<g><title>{}: {}</title>{}</g>").format(
+        drawn = Markup("<g><title>{}: {}</title>{}</g>").format(
             name_of(each.begins, bucket),
             words_of(each.split),
             column(each.split, x=x + (width - thick) / 2, width=thick, base=base, scale=scale),
         )
+        shapes += linked(drawn, link(each.begins, bucket.following(each.begins)) if each.split else None)
         if len(columns) <= NUMBERED and each.split:
             shapes += Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(
                 percent(x + width / 2),

@@ -9,7 +9,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from snapshots.adapters.html.charts import linked
 from snapshots.adapters.html.formats import counted, number
+from snapshots.adapters.html.links import NO_LINKS, Links
 from snapshots.adapters.html.looks import MAP_STEPS
 
 LABELED = 4
@@ -55,12 +57,13 @@ def limits_of(most: int) -> Sequence[int]:
     return [*(min(limit, most) for limit in limits), most]
 
 
-def world(countries: Sequence[CountryOnMap]) -> Markup:
+def world(countries: Sequence[CountryOnMap], links: Links = NO_LINKS) -> Markup:
     """
     Return the map: the more sessions, the darker; hatched where most are inferred.
 
     Args:
         countries: In the order of their sessions, the most first; codes without an outline are left out.
+        links: Where a country leads.
     """
     outlines = _outlines()
     on_map = [country for country in countries if country.code in outlines]
@@ -74,9 +77,10 @@ def world(countries: Sequence[CountryOnMap]) -> Markup:
         fill = tone(country.sessions, limits, hatched=country.is_mostly_inferred)
         x, y = outline["label"]
         point = Markup('<circle cx="{}" cy="{}" r="4.5" {}/>').format(x, y, fill) if outline["small"] else Markup("")
-        shapes += Markup('<g><title>{}</title><path {} d="{}"/>{}</g>').format(
+        shape = Markup('<g><title>{}</title><path {} d="{}"/>{}</g>').format(
             _title(country), fill, outline["path"], point
         )
+        shapes += linked(shape, links.filtered("country", country.code))
         if place < LABELED and not any(abs(x - left) < ROOM[0] and abs(y - top) < ROOM[1] for left, top in taken):
             taken.append((x, y))
             names += Markup('<text x="{}" y="{}" text-anchor="middle">{} {}</text>').format(

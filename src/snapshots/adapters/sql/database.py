@@ -12,9 +12,8 @@ from snapshots.adapters.sql.connection.dialects.locks import acquire_write_lock,
 from snapshots.adapters.sql.connection.dialects.planner import analyze_columns
 from snapshots.adapters.sql.connection.document_address import AddressesIn, no_address
 from snapshots.adapters.sql.connection.lock_waits import WaitPolicy
-from snapshots.adapters.sql.connection.sqlite_file import (
-    refuse_read_only,
-)
+from snapshots.adapters.sql.connection.reading_only import ReadingOnly
+from snapshots.adapters.sql.connection.sqlite_file import refuse_read_only
 from snapshots.adapters.sql.database_connections import DatabaseConnections
 from snapshots.adapters.sql.schema import indexes, versions
 from snapshots.adapters.sql.schema.features import SchemaFeatures, features_of
@@ -39,13 +38,20 @@ class SqlDatabase(DatabaseConnections):
         addresses_in: Returns the addresses in a document of another loader. The default returns none, so that on SQLite
             only the Python path finds them.
         policy: How long to wait for other processes; None for ten minutes without messages.
+        reading_only: Refuse changes, and end long queries; None for no such limits.
 
     Raises:
         SettingRefused: The text is not a database URL or path, or its driver is not installed.
     """
 
-    def __init__(self, url: str, addresses_in: AddressesIn = no_address, policy: WaitPolicy | None = None) -> None:
-        super().__init__(url, addresses_in, policy)
+    def __init__(
+        self,
+        url: str,
+        addresses_in: AddressesIn = no_address,
+        policy: WaitPolicy | None = None,
+        reading_only: ReadingOnly | None = None,
+    ) -> None:
+        super().__init__(url, addresses_in, policy, reading_only)
         self._is_prepared = False
         self._features: SchemaFeatures | None = None
 

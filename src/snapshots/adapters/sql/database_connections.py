@@ -21,6 +21,7 @@ from snapshots.adapters.sql.connection.dialects.locks import (
 from snapshots.adapters.sql.connection.document_address import AddressesIn, no_address
 from snapshots.adapters.sql.connection.file_identity import WrittenDatabase
 from snapshots.adapters.sql.connection.lock_waits import BRIEFLY, LockWatch, WaitPolicy
+from snapshots.adapters.sql.connection.reading_only import ReadingOnly
 from snapshots.adapters.sql.connection.server_time import ServerTime
 from snapshots.adapters.sql.connection.sqlite_file import (
     advice_on,
@@ -34,7 +35,7 @@ from snapshots.adapters.sql.connection.urls import database_url
 from snapshots.adapters.sql.engine import create_database_engine, is_in_memory
 from snapshots.adapters.sql.schema import versions
 from snapshots.adapters.sql.schema.stored_types import wrong_values
-from snapshots.app.errors import LockTimeout, StoreBusy, StoreGone, StoreUnavailable, StoreUnusable
+from snapshots.app.errors import LockTimeout, QueryTimedOut, StoreBusy, StoreGone, StoreUnavailable, StoreUnusable
 from snapshots.app.ports.database import WriteLock
 from snapshots.app.safe_text import one_line, shown_url
 
@@ -51,16 +52,25 @@ class DatabaseConnections:
         addresses_in: Returns the addresses in a document of another loader. The default returns none, so that on SQLite
             only the Python path finds them.
         policy: How long to wait for other processes; None for ten minutes without messages.
+        reading_only: Refuse changes, and end long queries; None for no such limits.
 
     Raises:
         SettingRefused: The text is not a database URL or path, or its driver is not installed.
     """
 
-    def __init__(self, url: str, addresses_in: AddressesIn = no_address, policy: WaitPolicy | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        addresses_in: AddressesIn = no_address,
+        policy: WaitPolicy | None = None,
+        reading_only: ReadingOnly | None = None,
+    ) -> None:
         self._url: URL = database_url(url)
         self._backends = _BACKENDS[self._url]
         self._server_time = ServerTime()
-        self.engine: Engine = create_database_engine(self._url, addresses_in, self._backends, self._server_time)
+        self.engine: Engine = create_database_engine(
+            self._url, addresses_in, self._backends, self._server_time, reading_only
+        )
         self._policy = policy or WaitPolicy()
         self._has_given_up = False
         self._written = WrittenDatabase(self._url, str(self))
@@ -199,22 +209,29 @@ class DatabaseConnections:
         except DatabaseError as exc:
             if driver_errors.is_lock_timeout(exc.orig):
                 self._has_given_up = True
-                raise LockTimeout(
-                    f"timed out waiting for a lock in {self} held by another process; try again when it has finished,"
-                    " or raise --lock-timeout"
-                ) from exc
-            if driver_errors.is_busy(exc.orig):
-                raise StoreBusy(
-                    f"lock conflict with another process in {self}; try again when it has finished"
-                ) from exc
-            if driver_errors.is_gone(exc.orig, was_reached=bool(self._backends)):
-                raise StoreGone(f"the database {self} cannot be reached: {exc.orig}") from exc
-            if driver_errors.is_disk_full(exc.orig, path.parent if (path := path_of(self._url)) else None):
-                raise StoreUnusable(
-                    f"the disk of the database {self} or of its temporary files is full: {exc.orig};"
-                    " earlier batches are stored; free some space and run the command again"
-                ) from exc
-            failed = StoreUnusable if driver_errors.is_unusable(exc.orig) else StoreUnavailable
-            raise failed(f"the database {self} failed: {exc.orig}{advice_on(self._url)}") from exc
+            raise self._error_of(exc.orig) from exc
         except (SQLAlchemyError, sqlite3.Error) as exc:  # sqlite3's own error for a closed connection
             raise StoreUnavailable(f"the database {self} failed: {exc}") from exc
+
+    def _error_of(self, error: BaseException | None) -> StoreUnavailable:
+        """Return the error of the driver as one of the application."""
+        if driver_errors.is_lock_timeout(error):
+            return LockTimeout(
+                f"timed out waiting for a lock in {self} held by another process; try again when it has finished,"
+                " or raise --lock-timeout"
+            )
+        if driver_errors.is_timeout(error):
+            return QueryTimedOut(
+                "the query took too long and was ended; select fewer sessions, such as with --since 7d"
+            )
+        if driver_errors.is_busy(error):
+            return StoreBusy(f"lock conflict with another process in {self}; try again when it has finished")
+        if driver_errors.is_gone(error, was_reached=bool(self._backends)):
+            return StoreGone(f"the database {self} cannot be reached: {error}")
+        if driver_errors.is_disk_full(error, path.parent if (path := path_of(self._url)) else None):
+            return StoreUnusable(
+                f"the disk of the database {self} or of its temporary files is full: {error};"
+                " earlier batches are stored; free some space and run the command again"
+            )
+        failed = StoreUnusable if driver_errors.is_unusable(error) else StoreUnavailable
+        return failed(f"the database {self} failed: {error}{advice_on(self._url)}")

@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 from snapshots.adapters.sql.connection.document_address import AddressesIn, only_address
 from snapshots.adapters.sql.connection.file_identity import IDENTITY, file_identity, refuse_stale, server_identity
 from snapshots.adapters.sql.connection.lock_waits import BUSY_SECONDS
+from snapshots.adapters.sql.connection.reading_only import ReadingOnly
 from snapshots.adapters.sql.connection.server_time import ServerTime
 from snapshots.adapters.sql.connection.sqlite_file import connect_read_only, is_read_only
 from snapshots.adapters.sql.rows.row_decoder import digest
@@ -20,7 +21,13 @@ from snapshots.adapters.sql.schema.stored_types import enforce_types
 from snapshots.domain.snapshot.fact_methods import is_after
 
 
-def create_database_engine(url: URL, addresses_in: AddressesIn, backends: set[int], server_time: ServerTime) -> Engine:
+def create_database_engine(
+    url: URL,
+    addresses_in: AddressesIn,
+    backends: set[int],
+    server_time: ServerTime,
+    reading_only: ReadingOnly | None = None,
+) -> Engine:
     """
     Create an engine; it opens no connection yet.
 
@@ -32,6 +39,7 @@ def create_database_engine(url: URL, addresses_in: AddressesIn, backends: set[in
         addresses_in: Returns the addresses in a document; called by SQLite.
         backends: Receives the server process ID of each PostgreSQL connection.
         server_time: Updated with the time of a PostgreSQL server on each connection.
+        reading_only: The connections refuse changes, and end long queries; None for no such limits.
     """
     if is_in_memory(url):
         engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
@@ -50,6 +58,8 @@ def create_database_engine(url: URL, addresses_in: AddressesIn, backends: set[in
         event.listen(engine, "checkout", lambda _, record, __: refuse_stale(url, record))
     elif engine.dialect.name == "postgresql":
         event.listen(engine, "connect", partial(_prepare_postgresql, backends, server_time))
+    if reading_only is not None:
+        reading_only.apply(engine)
     return engine
 
 

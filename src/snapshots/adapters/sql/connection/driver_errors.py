@@ -22,6 +22,14 @@ def is_lock_timeout(error: BaseException | None) -> bool:
     return getattr(error, "sqlstate", None) == LOCK_NOT_AVAILABLE or is_locked(error)
 
 
+CANCELLED = "57014"
+
+
+def is_timeout(error: BaseException | None) -> bool:
+    """Whether a query was ended because it took too long."""
+    return getattr(error, "sqlstate", None) == CANCELLED or _sqlite_error(error) == "INTERRUPT"
+
+
 UNUSABLE = frozenset({"42501", "25006", "58030"})
 """SQLSTATEs of PostgreSQL for a missing permission, a read-only server, and a failing disk."""
 
