@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Application,
         LogsToLoad,
         MetricsWriter,
+        ServeOptions,
         TableImported,
         TableOptions,
     )
@@ -153,6 +154,24 @@ class CommandApplication:
         from snapshots.adapters.telemetry.metrics import MetricsFile
 
         return MetricsFile(path, self.reports, self.fact_validity, stopwatch=stopwatch, warn=warn)
+
+    def metrics_text(self) -> bytes:
+        """Return the metrics of the database in the text format of Prometheus."""
+        from snapshots.adapters.telemetry.metrics import database_metrics
+
+        return database_metrics(self.reports, self.fact_validity)
+
+    def serve(self, options: ServeOptions, on_listening: Callable[[str], None]) -> None:
+        """Serve the live page until a signal."""
+        from snapshots.app.errors import PackageMissing
+        from snapshots.app.pip_install import pip_install
+
+        try:
+            from snapshots.adapters.web.server import serve
+        except ModuleNotFoundError as exc:
+            raise PackageMissing(f"serve needs two packages ({exc}): {pip_install('starlette uvicorn')}") from exc
+        self._container.overview()  # makes all queries before several threads ask for them
+        serve(self, options, on_listening)
 
     def logged(self, observer: BackfillObserver) -> BackfillObserver:
         """Return an observer that logs each batch and forwards to another observer."""

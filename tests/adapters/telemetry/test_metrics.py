@@ -9,7 +9,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from snapshots.adapters.telemetry.metrics import BackfillMetrics, LoadMetrics, MetricsFile, VerifyMetrics
+from snapshots.adapters.telemetry.metrics import (
+    BackfillMetrics,
+    DatabaseMetrics,
+    LoadMetrics,
+    MetricsFile,
+    VerifyMetrics,
+)
 from snapshots.app.errors import StoreBusy
 from snapshots.app.load.progress import BatchLoaded, NoLoadObserver
 from snapshots.app.queries.inspection import Inspection, Invariant, Violation
@@ -230,7 +236,7 @@ def test_an_unwritable_metrics_file_does_not_end_the_work(tmp_path: Path) -> Non
 def registry() -> CollectorRegistry:
     """Everything in one registry, as in a program that embeds this package."""
     made = CollectorRegistry()
-    for kind in (LoadMetrics, BackfillMetrics, VerifyMetrics):
+    for kind in (LoadMetrics, DatabaseMetrics, BackfillMetrics, VerifyMetrics):
         kind(made)
     return made
 
@@ -245,7 +251,7 @@ def test_alerts_and_dashboard_use_existing_metrics() -> None:
     json.loads(documents[1])
 
 
-@pytest.mark.parametrize("kind", [LoadMetrics, BackfillMetrics, VerifyMetrics])
+@pytest.mark.parametrize("kind", [LoadMetrics, DatabaseMetrics, BackfillMetrics, VerifyMetrics])
 def test_metrics_follow_the_naming_rules_of_prometheus(kind: type) -> None:
     """A prefix, a unit, and a help text."""
     made = CollectorRegistry()

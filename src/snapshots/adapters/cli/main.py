@@ -70,6 +70,7 @@ COMMANDS = {
     "query": CommandPlace("snapshots.adapters.cli.queries.query", "query", "Count or list sessions."),
     "report": CommandPlace("snapshots.adapters.cli.queries.report", "report", "Show where the attacks came from."),
     "runs": CommandPlace("snapshots.adapters.cli.queries.runs", "runs", "List runs with state and counts."),
+    "serve": CommandPlace("snapshots.adapters.cli.queries.serve", "serve", "Show the sessions live, in a browser."),
     "sources": CommandPlace(
         "snapshots.adapters.cli.queries.sources", "sources", "List the registered builds of all sources."
     ),

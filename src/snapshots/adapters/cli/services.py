@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -105,6 +105,32 @@ class TableOptions:
     layout: str | None = None
     is_forced: bool = False
     is_confirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions:
+    """
+    How the live page is served.
+
+    Attributes:
+        version: Version of the program.
+        host: The address to listen on.
+        port: The port to listen on; 0 for any free one.
+        token: What a browser must present; None for no token.
+        host_names: Names by which the page is reached, besides loopback and, with a token or a proxy, IP addresses.
+        is_behind_proxy: Whether a proxy forwards the requests, and decides who may send them.
+        shows_passwords: Whether stored texts of passwords are shown, and not only very common ones.
+        max_streams: Maximum number of open live feeds.
+    """
+
+    version: str
+    host: str = "127.0.0.1"
+    port: int = 8417
+    token: str | None = field(default=None, repr=False)
+    host_names: tuple[str, ...] = ()
+    is_behind_proxy: bool = False
+    shows_passwords: bool = False
+    max_streams: int = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,6 +303,10 @@ class Application(Protocol):
 
     def import_table(self, path: Path, options: TableOptions, on_progress: ProgressCallback) -> TableImported:
         """Import a table."""
+        ...
+
+    def serve(self, options: ServeOptions, on_listening: Callable[[str], None]) -> None:
+        """Serve the live page until a signal; *on_listening* receives its URL."""
         ...
 
     def now(self) -> datetime:

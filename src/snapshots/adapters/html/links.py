@@ -23,6 +23,10 @@ class Links(Protocol):
         """Return the page of a behavior, by the name of its filter and its value."""
         ...
 
+    def sessions(self, *filters: tuple[str, str | None]) -> str | None:
+        """Return the list of the sessions of the page, or of those with more filters."""
+        ...
+
 
 class NoLinks:
     """The links of a page that stands alone: none."""
@@ -45,6 +49,11 @@ class NoLinks:
     def behaviour(self, key: str, value: str) -> str | None:
         """Return None."""
         del key, value
+        return None
+
+    def sessions(self, *filters: tuple[str, str | None]) -> str | None:
+        """Return None."""
+        del filters
         return None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from math import nan
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, write_to_textfile
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, write_to_textfile
 
 from snapshots.app.backfill.progress import BackfillObserver
 from snapshots.app.load.progress import BatchLoaded, LoadObserver
@@ -27,7 +27,7 @@ BUCKETS = (0.1, 0.3, 1, 3, 10, 30)
 
 class LoadMetrics:
     """
-    Metrics of a load, and of the database after it. Labels have a bounded number of values: none is an address.
+    Metrics of a load. Labels have a bounded number of values: none is an address.
 
     Args:
         registry: The registry of the metrics.
@@ -44,6 +44,32 @@ class LoadMetrics:
         self._seconds = Histogram(
             "snapshots_load_batch_seconds", "Duration of load batches.", buckets=BUCKETS, registry=registry
         )
+        self._written = Gauge(
+            "snapshots_load_timestamp_seconds", "Time at which the load metrics were written.", registry=registry
+        )
+
+    def batch_loaded(self, batch: BatchLoaded) -> None:
+        """Count what was stored."""
+        self._events.labels("new").inc(batch.events)
+        self._events.labels("repeated").inc(batch.repeated)
+        self._dead_lettered.inc(batch.dead_letters)
+        self._sealed.inc(batch.sealed)
+        self._seconds.observe(batch.seconds)
+
+    def ended(self) -> None:
+        """Set the time at which the metrics were written."""
+        self._written.set_to_current_time()
+
+
+class DatabaseMetrics:
+    """
+    Metrics of the stored sessions. Labels have a bounded number of values: none is an address.
+
+    Args:
+        registry: The registry of the metrics.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
         self._sessions = Gauge("snapshots_sessions", "Number of sessions in the database.", registry=registry)
         self._open = Gauge(
             "snapshots_open_sessions",
@@ -93,17 +119,6 @@ class LoadMetrics:
             ["fact"],
             registry=registry,
         )
-        self._written = Gauge(
-            "snapshots_load_timestamp_seconds", "Time at which the load metrics were written.", registry=registry
-        )
-
-    def batch_loaded(self, batch: BatchLoaded) -> None:
-        """Count what was stored."""
-        self._events.labels("new").inc(batch.events)
-        self._events.labels("repeated").inc(batch.repeated)
-        self._dead_lettered.inc(batch.dead_letters)
-        self._sealed.inc(batch.sealed)
-        self._seconds.observe(batch.seconds)
 
     def database_read(self, status: DatabaseStatus, validity: Sequence[KindValidity]) -> None:
         """Set the gauges of the database."""
@@ -128,7 +143,18 @@ class LoadMetrics:
             self._newest.set(status.last_event_at.timestamp())
         for source, built_at in status.newest_builds.items():
             self._built.labels(source).set(built_at.timestamp())
-        self._written.set_to_current_time()
+
+
+def database_metrics(reports: Reports, fact_validity: FactValidity) -> bytes:
+    """
+    Return the metrics of the stored sessions in the text format of Prometheus.
+
+    Raises:
+        StoreUnavailable: The database did not answer.
+    """
+    registry = CollectorRegistry()
+    DatabaseMetrics(registry).database_read(reports.database_status(), fact_validity.validity())
+    return generate_latest(registry)
 
 
 class BackfillMetrics:
@@ -208,7 +234,7 @@ class MetricsFile:
         warn: Callable[[str], None],
     ) -> None:
         self._registry = CollectorRegistry()
-        self._load: LoadMetrics | None = None
+        self._load: tuple[LoadMetrics, DatabaseMetrics] | None = None
         self._path = path
         self._reports = reports
         self._fact_validity = fact_validity
@@ -219,8 +245,9 @@ class MetricsFile:
 
     def load_observer(self, next_observer: LoadObserver) -> LoadObserver:
         """Return an observer of a load that counts and forwards to another observer."""
-        self._load = LoadMetrics(self._registry)
-        return _MeteredLoad(self._load, next_observer, self._write_if_old)
+        metrics = LoadMetrics(self._registry)
+        self._load = metrics, DatabaseMetrics(self._registry)
+        return _MeteredLoad(metrics, next_observer, self._write_if_old)
 
     def work_observer(self, next_observer: BackfillObserver) -> BackfillObserver:
         """Return an observer of a backfill that counts and forwards to another observer."""
@@ -240,7 +267,9 @@ class MetricsFile:
         self._written_at = self._stopwatch()
         try:
             if self._load is not None:
-                self._load.database_read(self._reports.database_status(), self._fact_validity.validity())
+                of_load, of_database = self._load
+                of_database.database_read(self._reports.database_status(), self._fact_validity.validity())
+                of_load.ended()
             if inspection is not None:
                 VerifyMetrics(self._registry).inspected(inspection)
             write_to_textfile(str(self._path), self._registry)

@@ -1,0 +1,148 @@
+"""All routes of the site."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from snapshots.adapters.web.access import Access
+from snapshots.adapters.web.answers import Answers
+from snapshots.adapters.web.live import MOST_NEW, LiveFeeds
+from snapshots.adapters.web.pages import Pages
+from snapshots.adapters.web.problems import problem, sentence_of, status_of
+from snapshots.adapters.web.rendering import static_files
+from snapshots.adapters.web.selection import Selection, read_selection
+from snapshots.adapters.web.services import SiteData, SiteOptions
+from snapshots.app.queries.session_queries import SessionRow
+from snapshots.domain.errors import SnapshotsError
+
+MACHINES = ("/api/", "/feed/", "/metrics", "/live")
+"""Beginnings of paths that programs read: their errors are problem documents."""
+
+
+def make_site(data: SiteData, options: SiteOptions) -> ASGIApp:
+    """
+    Return the site as an ASGI application.
+
+    Args:
+        data: The queries.
+        options: How it is served.
+    """
+    answers = Answers()
+    live = LiveFeeds(answers, options.max_streams)
+    pages = Pages(data, answers, options)
+    streams = Streams(data, live, pages.row)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        live.close()
+        await answers.close()
+
+    async def on_error(request: Request, error: Exception) -> Response:
+        if isinstance(error, SnapshotsError):
+            return _error(request, pages, status_of(error), sentence_of(error))
+        if isinstance(error, HTTPException):
+            sentence = "there is no such page" if error.status_code == HTTPStatus.NOT_FOUND else error.detail
+            return _error(request, pages, error.status_code, sentence)
+        return _error(request, pages, HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the log has the cause")
+
+    routes = [
+        Route("/", pages.overview),
+        Route("/sessions", pages.sessions),
+        Route("/network/{asn}", pages.network),
+        Route("/address/{address}", pages.address),
+        Route("/session/{session_id:path}", pages.session),
+        Route("/behaviour/{key}/{value:path}", pages.behaviour),
+        Route("/facts", pages.facts),
+        Route("/search", pages.search),
+        Route("/add-filter", pages.add_filter),
+        Route("/live", streams.rows),
+        Route("/static/{name}", StaticFiles().file),
+        Route("/healthz", _health),
+    ]
+    site = Starlette(
+        routes=routes,
+        middleware=[Middleware(GZipMiddleware, minimum_size=1000)],
+        exception_handlers={SnapshotsError: on_error, HTTPException: on_error, Exception: on_error},
+        lifespan=lifespan,
+    )
+    return Access(site, options)
+
+
+class Streams:
+    """
+    Streams of new sessions.
+
+    Args:
+        data: The queries.
+        live: The feeds.
+        row: Returns a session as a row of a table, in HTML on one line.
+    """
+
+    def __init__(self, data: SiteData, live: LiveFeeds, row: Callable[[SessionRow], str]) -> None:
+        self._data = data
+        self._live = live
+        self._row = row
+
+    async def rows(self, request: Request) -> Response:
+        """Answer with new sessions as rows of the table of newest sessions."""
+        return self._stream(read_selection("/live", request.query_params), self._row)
+
+    def _stream(self, selection: Selection, text_of: Callable[[SessionRow], str]) -> Response:
+        if self._live.is_full:
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "too many open feeds", {"Retry-After": "30"})
+
+        def ask() -> Sequence[SessionRow]:
+            return self._data.session_queries.lines(selection.filter(self._data), limit=MOST_NEW).lines
+
+        async def events() -> AsyncIterator[str]:
+            async for lines in self._live.read(selection.pairs, ask):
+                if not lines:
+                    yield ": still here\n\n"
+                for line in reversed(lines):
+                    yield f"event: session\ndata: {text_of(line)}\n\n"
+
+        return StreamingResponse(events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+class StaticFiles:
+    """Style, scripts and icon: addresses change with the content, so that browsers keep them."""
+
+    def __init__(self) -> None:
+        self._files = static_files()
+
+    async def file(self, request: Request) -> Response:
+        """Answer with a file."""
+        found = self._files.get(request.path_params["name"])
+        if found is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        media_type, content = found
+        kept = {"Cache-Control": "private, max-age=31536000, immutable"}
+        return Response(content, media_type=media_type, headers=kept)
+
+
+async def _health(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+def _error(request: Request, pages: Pages, status: int, sentence: str) -> Response:
+    if request.url.path.startswith(MACHINES):
+        return problem(status, sentence)
+    return pages.error(status, sentence, Selection(request.url.path, _pairs(request), {}))
+
+
+def _pairs(request: Request) -> tuple[tuple[str, str], ...]:
+    """Return the filters in the address line that are valid names: the page of an error offers to remove them."""
+    try:
+        return read_selection("/", request.query_params, ("span", "after", "q")).pairs
+    except SnapshotsError:
+        return ()

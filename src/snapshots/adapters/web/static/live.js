@@ -1,0 +1,98 @@
+// What served pages do beyond plain links. Nothing here is needed to read them.
+
+// The local time of each time in UTC.
+const localize = (root) => {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const local = new Date(time.dateTime).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" });
+    time.title = `${time.title.split("\n")[0]}\n${local}`;
+  }
+};
+localize(document);
+
+// Copy the whole of a shortened text.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest(".copy");
+  if (!button) return;
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    button.textContent = "copied";
+  } catch {
+    button.textContent = "not allowed";
+  }
+  setTimeout(() => { button.textContent = "copy"; }, 1500);
+});
+
+// Dragging over the timeline selects a period: each column links to its own, from `since` to `until`.
+for (const chart of document.querySelectorAll(".plot .columns")) {
+  const columns = [...chart.querySelectorAll("a[href]")];
+  if (columns.length < 2) continue;
+  const brush = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  brush.setAttribute("class", "brush");
+  brush.setAttribute("y", "0");
+  brush.setAttribute("height", "100%");
+  chart.append(brush);
+  const spanOf = (column) => new URL(column.getAttribute("href"), location.href).searchParams;
+  const within = (left, right) => columns.filter((column) => {
+    const box = column.getBoundingClientRect();
+    const middle = box.left + box.width / 2;
+    return middle >= left && middle <= right;
+  });
+  let from = null;
+  let isDragged = false;
+  const clear = () => { from = null; brush.setAttribute("width", "0"); };
+  chart.addEventListener("pointerdown", (event) => { from = event.clientX; isDragged = false; });
+  chart.addEventListener("dragstart", (event) => event.preventDefault());
+  chart.addEventListener("pointermove", (event) => {
+    if (from === null) return;
+    isDragged ||= Math.abs(event.clientX - from) > 4;
+    const left = chart.getBoundingClientRect().left;
+    brush.setAttribute("x", String(Math.min(from, event.clientX) - left));
+    brush.setAttribute("width", String(Math.abs(event.clientX - from)));
+  });
+  addEventListener("pointerup", (event) => {
+    if (from === null || !isDragged) { from = null; return; }
+    const chosen = within(Math.min(from, event.clientX), Math.max(from, event.clientX));
+    clear();
+    if (!chosen.length) return;
+    const target = new URL(chosen[0].getAttribute("href"), location.href);
+    target.searchParams.set("until", spanOf(chosen.at(-1)).get("until"));
+    location.assign(target);
+  });
+  chart.addEventListener("click", (event) => { if (isDragged) event.preventDefault(); }, true);
+  addEventListener("keydown", (event) => { if (event.key === "Escape") clear(); });
+}
+
+// New sessions appear at the top; while paused they are counted.
+const live = document.querySelector("[data-live]");
+if (live && window.EventSource) {
+  const body = live.querySelector("tbody");
+  const state = live.querySelector(".live-state");
+  const pause = live.querySelector(".pause");
+  const most = Math.max(body.rows.length, 14);
+  const waiting = [];
+  let isPaused = false;
+  const show = (html) => {
+    const holder = document.createElement("template");
+    holder.innerHTML = html;
+    for (const row of [...holder.content.querySelectorAll("tr")].reverse()) {
+      body.querySelector(`tr[data-session="${CSS.escape(row.dataset.session)}"]`)?.remove();
+      row.classList.add("new-row");
+      localize(row);
+      body.prepend(row);
+    }
+    while (body.rows.length > most) body.deleteRow(-1);
+  };
+  const label = () => { state.textContent = isPaused ? `Paused, ${waiting.length} new.` : "Live."; };
+  const stream = new EventSource(live.dataset.live);
+  stream.addEventListener("open", () => { pause.hidden = false; label(); });
+  stream.addEventListener("error", () => { state.textContent = "Not connected; trying again."; });
+  stream.addEventListener("session", (event) => {
+    if (isPaused) { waiting.push(event.data); label(); } else show(event.data);
+  });
+  pause.addEventListener("click", () => {
+    isPaused = !isPaused;
+    pause.textContent = isPaused ? "Show" : "Pause";
+    if (!isPaused) for (const html of waiting.splice(0)) show(html);
+    label();
+  });
+}
