@@ -110,9 +110,10 @@ def serve_until_signal(
     """
 
     def announce(url: str) -> None:
-        click.echo(f"Serving {application.shown_database} at {url} until Ctrl-C.", err=True)
         if has_parent:
             click.echo(url)
+        click.echo(f"Serving {application.shown_database} at {url} until Ctrl-C.", err=True)
+        if has_parent:
             threading.Thread(target=_end_with_parent, daemon=True).start()
         if opens:
             webbrowser.open(url)
