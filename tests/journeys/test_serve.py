@@ -14,6 +14,7 @@ from tests.served import Served, served
 from tests.waiting import wait_until
 
 SESSION_OF_NEW, SESSION_OF_OLD = "dd0250e0b850", "faa3d2874b79"
+RECORDING_OF_NEW = "baef28cbc1639b6f581a95c0aa89bb9a90933328b4b2e993391e3019212d8e1c"
 
 
 @pytest.fixture
@@ -99,9 +100,22 @@ def test_a_load_serves_the_page_of_what_it_loads(logs: Path, tmp_path: Path) -> 
     """From a database that does not exist yet; SIGTERM ends both, with the exit code of the load."""
     with following(logs, tmp_path / "new.db") as page:
         wait_until(lambda: page.answers(f"session/{SESSION_OF_OLD}") and page.answers(f"session/{SESSION_OF_NEW}"))
+        assert (tmp_path / "new.db").exists()
         assert page.stop(signal.SIGTERM) == 0
         wait_until(lambda: not page.answers("healthz"))
     assert "no longer served" not in page.messages
+
+
+def test_the_page_of_a_load_has_the_settings_of_the_configuration_file(logs: Path, tmp_path: Path) -> None:
+    """Those of `serve`, and the database of both."""
+    config, recordings = tmp_path / "snapshots.toml", tmp_path / "tty"
+    recordings.mkdir()
+    (recordings / RECORDING_OF_NEW).write_bytes(b"\1" + bytes(23))
+    config.write_text(f'db = "{tmp_path}/new.db"\n[serve]\ntty = "{recordings}"\n')
+
+    with served("--config", config, "load", "--follow", "--serve", logs) as page:
+        wait_until(lambda: page.answers(f"session/{SESSION_OF_NEW}/replay"))
+        assert page.stop(signal.SIGTERM) == 0
 
 
 @pytest.mark.slow

@@ -40,8 +40,8 @@ def terminable(arguments: Sequence[str]) -> Iterator[None]:
 
     Importing the libraries and opening the database takes a second; without this, the signal would kill the process.
     """
-    stops = arguments[:1] in (["backfill"], ["undo"], ["serve"])
-    if not (stops or (arguments[:1] == ["load"] and "--follow" in arguments) or "--serve" in arguments):
+    is_work = arguments[:1] in (["backfill"], ["undo"]) or (arguments[:1] == ["load"] and "--follow" in arguments)
+    if not is_work and not {"serve", "--serve"} & set(arguments):
         yield
         return
 
