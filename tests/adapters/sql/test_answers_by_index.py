@@ -62,6 +62,25 @@ def test_coverage_groups_sessions_without_reading_their_rows_or_sorting(database
     assert lags[:2] == ["MATERIALIZE lags", "SCAN session_summaries"]
 
 
+@pytest.mark.parametrize(
+    ("session_filter", "scan"),
+    [
+        (SessionFilter(), "SCAN session_summaries"),
+        (SessionFilter(since=NOON), "SEARCH session_summaries USING INDEX ix_session_summaries_by_first_event_at"),
+    ],
+)
+def test_lags_are_read_in_stored_order_or_by_the_index_of_a_filter(
+    database: SqlDatabase, session_filter: SessionFilter, scan: str
+) -> None:
+    """A report about the last days does not read all sessions."""
+    reports = SqlReports(database, AsOfReader(), choose=lambda _: 0, clock=FixedClock())
+
+    found = plans(database, lambda: reports.report(top=1, session_filter=session_filter))
+
+    [lags] = [plan for plan in found if "MATERIALIZE lags" in plan]
+    assert lags[1].partition(" (")[0] == scan
+
+
 def test_drift_groups_sessions_without_reading_their_rows_or_sorting(database: SqlDatabase) -> None:
     """The facts of an address are looked up."""
     inventory = SqlInventoryReports(database, FreshnessPolicy())

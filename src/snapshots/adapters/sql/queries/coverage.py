@@ -75,7 +75,7 @@ def coverage_of(
 
 def session_coverage(connection: Connection) -> Coverage:
     """Return how many sessions have which facts."""
-    return _covered(AddressGroups(connection, ALL).sessions)
+    return _covered(_session_groups(connection, ALL))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -334,8 +334,10 @@ def _lag(connection: Connection, times: PlausibleTimes, which: ColumnElement[boo
     query = select(lag.label("seconds")).where(
         is_sealed(), SESSIONS.enrichment_at.is_not(None), is_plausible(SESSIONS.source_ip_seen_at, times), which
     )
-    # Sessions are stored by time, and so their lags are nearly sorted; those of an index by address are not.
-    lags = in_stored_order(connection, query).cte("lags").prefix_with("MATERIALIZED")
+    if which.compare(ALL):
+        # Sessions are stored by time, and so their lags are nearly sorted; those of an index by address are not.
+        query = in_stored_order(connection, query)
+    lags = query.cte("lags").prefix_with("MATERIALIZED")
     seconds = lags.c.seconds
     middle = select((func.count() - 1) // 2).select_from(lags).scalar_subquery()
     median = select(seconds).order_by(seconds).limit(1).offset(middle).scalar_subquery()

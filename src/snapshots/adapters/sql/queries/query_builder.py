@@ -388,5 +388,5 @@ def with_texts(connection: Connection, rows: FromClause, key: Dimension) -> tupl
 
 def selected(connection: Connection, session_filter: SessionFilter, now: datetime) -> ColumnElement[bool]:
     """Return the condition that a filter selects a session, for queries over `session_summaries` alone."""
-    query = SessionQuery(connection, session_filter, CurrentAnswers(CurrentSince.at(now)))
-    return and_(true(), *query.conditions())
+    conditions = SessionQuery(connection, session_filter, CurrentAnswers(CurrentSince.at(now))).conditions()
+    return and_(*conditions) if conditions else true()
