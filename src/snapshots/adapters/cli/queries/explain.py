@@ -14,14 +14,10 @@ from snapshots.adapters.cli.options import (
     valid_text,
 )
 from snapshots.adapters.cli.output.text.explanation import show_explanation
-from snapshots.adapters.cli.services import Application, OpenApplication
+from snapshots.adapters.cli.services import OpenApplication
 from snapshots.adapters.feeds.json_text import to_json
 from snapshots.adapters.feeds.session_documents import explanation_document
-from snapshots.app.queries.reports import Explanation
-from snapshots.app.safe_text import escaped
-
-SHOWN = 5
-"""Sessions that are listed if several begin alike."""
+from snapshots.app.queries.explained import explained
 
 
 @command(
@@ -41,7 +37,15 @@ def explain(open_application: OpenApplication, /, sessions: tuple[str, ...], out
     or --max-lag, pass the same options.
     """
     with opened(open_application, options) as application:
-        found = [_explanation(application, valid_text(session)) for session in dict.fromkeys(sessions)]
+        found = [
+            explained(
+                application.reports,
+                application.session_queries,
+                valid_text(session),
+                database=application.shown_database,
+            )
+            for session in dict.fromkeys(sessions)
+        ]
     if output == "json":
         documents = [explanation_document(each) for each in found]
         click.echo(to_json(documents if len(documents) > 1 else documents[0]))
@@ -51,19 +55,3 @@ def explain(open_application: OpenApplication, /, sessions: tuple[str, ...], out
         if number:
             console.print()
         show_explanation(console, each)
-
-
-def _explanation(application: Application, session: str) -> Explanation:
-    """Return the explanation of a session by its ID, or by how it begins."""
-    found = application.reports.explain(session)
-    if found is None:
-        alike = application.session_queries.session_ids(session, limit=SHOWN + 1)
-        if len(alike) > 1:
-            more = " and more" if len(alike) > SHOWN else ""
-            raise click.ClickException(
-                f"{session!r}: several session IDs start with this: {', '.join(map(escaped, alike[:SHOWN]))}{more}"
-            )
-        found = application.reports.explain(alike[0]) if alike else None
-    if found is None:
-        raise click.ClickException(f"there is no session {session!r} in {application.shown_database}")
-    return found
