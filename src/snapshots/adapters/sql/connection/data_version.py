@@ -1,8 +1,8 @@
 """A text that changes with each committed change of a database."""
 
-from secrets import token_hex
 from threading import Lock
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import URL
@@ -43,7 +43,7 @@ class DataVersion:
             identity = file_identity(self._url)
             if self._kept is None or identity != self._identity:
                 self._close()
-                self._kept, self._identity, self._name = self._engine.connect(), identity, token_hex(8)
+                self._kept, self._identity, self._name = self._engine.connect(), identity, uuid4().hex
             driver: Any = self._kept.connection.driver_connection  # without a transaction, which would fix the version
             (number,) = driver.execute(OF_FILE).fetchone()
             return f"{self._name}.{number}"
