@@ -116,6 +116,8 @@ REFUSED = [
     ("/api/v1/session/none", 404, "there is no session 'none' in sqlite:///"),
     ("/api/v1/session/", 404, "several session IDs start with this"),
     ("/api/v1/live?asn=x", 400, "'x' is not an ASN"),
+    ("/api/v1/groups/asn?user=a%00b", 400, "a text with a NUL character is not valid"),
+    ("/api/v1/session/%00", 400, "a text with a NUL character is not valid"),
     ("/api/v1/nothing", 404, "there is no such page"),
     ("/api/v2/overview", 404, "there is no such page"),
 ]

@@ -1,6 +1,7 @@
 """The description of the API is true."""
 
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,7 +11,9 @@ from openapi_spec_validator import validate
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from snapshots.adapters.web.api.operations import OPERATIONS
+from snapshots.adapters.web.api import feeds
+from snapshots.adapters.web.api.operations import OPERATIONS, TOP
+from snapshots.adapters.web.selection import MOST_PAIRS
 from snapshots.app.queries.filters.filter_reader import FILTER_NAMES
 from tests.adapters.web.api.conftest import SESSION
 
@@ -40,6 +43,22 @@ def test_it_has_every_route_that_programs_read(site: TestClient, described: Any)
     ].keys()
     assert described["paths"].keys() <= paths
     assert pages.isdisjoint(described["paths"])
+
+
+def test_the_manual_lists_every_operation() -> None:
+    """And no other."""
+    manual = Path("docs/reference/http-api.md").read_text()
+
+    assert re.findall(r"^\| `(/[^`]+)` \|", manual, re.MULTILINE) == [each.path for each in OPERATIONS]
+
+
+def test_the_manual_has_the_limits() -> None:
+    """Of the code."""
+    manual = Path("docs/reference/http-api.md").read_text()
+
+    for limit in (feeds.MOST_SESSIONS, feeds.MOST_STIX, feeds.MOST_ADDRESSES, MOST_PAIRS, TOP.most):
+        assert f"| {limit:,} |" in manual
+    assert f"| {feeds.MOST_FEEDS}, each for at most {feeds.LONGEST / 60:.0f} minutes |" in manual
 
 
 def test_every_filter_of_the_commands_is_described_once(described: Any) -> None:
