@@ -252,6 +252,21 @@ def test_a_feed_that_grows_too_long_has_no_end() -> None:
         next(lines)
 
 
+def test_answers_without_content_send_none_and_hold_no_place(loaded: str) -> None:
+    """Neither HEAD nor a client with a current copy uses up the feeds that may be sent at a time."""
+    application = CommandApplication(Settings(db=loaded))
+    handlers = Feeds(application, OPTIONS)
+    for _ in range(feeds.MOST_FEEDS + 1):
+        start, content = asyncio.run(sent_by(handlers, is_head=True))
+    names = [name for name, _ in start["headers"]]
+    application.close()
+
+    assert (content["body"], content.get("more_body", False)) == (b"", False)
+    assert b"etag" in names
+    assert b"content-length" not in names  # that of the feed is unknown
+    assert handlers._open == 0
+
+
 def test_few_feeds_are_sent_at_a_time(loaded: str) -> None:
     """More are refused, and may be asked again."""
     application = CommandApplication(Settings(db=loaded))

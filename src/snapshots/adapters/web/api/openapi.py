@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 from snapshots.adapters.feeds.filter_help import DID, HELP, NOT_DID, SINCE, UNTIL
 from snapshots.adapters.web.api.operations import OPERATIONS, Operation
 from snapshots.adapters.web.api.parameters import Parameter
-from snapshots.app.queries.filters.filter_reader import KEYS, NOT
+from snapshots.app.queries.filters.filter_reader import ACTIONS, KEYS, NOT
 from snapshots.app.queries.session_queries import SESSION_COLUMNS, SessionRow
 
 TYPES: Mapping[object, Mapping[str, Any]] = {
@@ -20,6 +20,8 @@ TYPES: Mapping[object, Mapping[str, Any]] = {
 }
 
 LIMITS = ("since", "until")
+
+DID_PATTERN = f"^({'|'.join(ACTIONS)})(,({'|'.join(ACTIONS)}))*$"
 
 PROBLEM = "#/components/schemas/Problem"
 
@@ -96,7 +98,7 @@ def _filter_texts() -> Mapping[str, str]:
 
 
 def _filter(name: str, text: str) -> Mapping[str, Any]:
-    one = {"type": "string"}
+    one = {"type": "string"} | ({"pattern": DID_PATTERN} if name.endswith("did") else {})
     is_limit = name in LIMITS
     more = "" if is_limit else " May be repeated."
     return {

@@ -100,7 +100,12 @@ NETWORK_AT = Parameter(
     default="attack",
     choices=tuple(NETWORK_TIMES),
 )
-ASN = Parameter(name="asn", description="ASN of the network, such as AS4134 or 4134.", example="AS4134")
+ASN = Parameter(
+    name="asn",
+    description="ASN of the network, such as AS4134 or 4134.",
+    example="AS4134",
+    pattern="^([Aa][Ss])?[1-9][0-9]{0,9}$",
+)
 
 API = (
     Operation(

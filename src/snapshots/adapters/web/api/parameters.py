@@ -26,6 +26,7 @@ class Parameter:
         choices: The words that are accepted; empty for any text.
         is_list: Whether several words are accepted, separated by commas.
         example: A valid value, in a path.
+        pattern: Regular expression of valid texts, for the description.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Parameter:
     choices: Sequence[str] = ()
     is_list: bool = False
     example: str = ""
+    pattern: str = ""
 
     def read(self, text: str | None) -> Any:
         """
@@ -74,7 +76,7 @@ class Parameter:
         text = {"type": "string"} | ({"enum": list(self.choices)} if self.choices else {})
         if self.is_list:
             return {"type": "array", "items": text, "minItems": 1, "uniqueItems": True}
-        return text | own
+        return text | ({"pattern": self.pattern} if self.pattern else {}) | own
 
 
 class Asked(NamedTuple):
