@@ -93,7 +93,7 @@ def _run(arguments: list[str]) -> int:
     def open_(settings: "Settings") -> "AbstractContextManager[Application]":
         """Import the adapters when a command needs them: help, the version and usage errors do not."""
         from snapshots.adapters.telemetry.logs import configure_logs  # noqa: PLC0415 - help does not need it
-        from snapshots.app.load.batch import GC_THRESHOLDS  # noqa: PLC0415 - help does not need it
+        from snapshots.app.garbage import GC_THRESHOLDS  # noqa: PLC0415 - help does not need it
         from snapshots.composition.application import open_application  # noqa: PLC0415 - help does not need it
 
         gc.set_threshold(*GC_THRESHOLDS)

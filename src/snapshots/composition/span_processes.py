@@ -14,7 +14,7 @@ from typing import IO, TypeVar, cast
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.backfill.span_computer import ComputedSpans, ComputeSpans, SpanComputer, SpanRequest
-from snapshots.app.load.batch import GC_THRESHOLDS
+from snapshots.app.garbage import GC_THRESHOLDS
 from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.policy import SnapshotPolicy

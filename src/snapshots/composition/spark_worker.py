@@ -16,7 +16,7 @@ from dependency_injector import providers
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.adopt.part_database import put_rows, rows_in
 from snapshots.app.backfill.progress import NoProgress
-from snapshots.app.load.batch import GC_THRESHOLDS
+from snapshots.app.garbage import GC_THRESHOLDS
 from snapshots.app.load.cluster import Files, Row
 from snapshots.app.load.progress import NoLoadObserver
 from snapshots.composition.wiring import Container

@@ -43,11 +43,15 @@ def listen(host: str, port: int) -> socket.socket:
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        found = socket.socket(family, kind, protocol)
+    except OSError as exc:
+        raise SettingRefused(f"cannot listen on {host}: {exc.strerror or exc}") from exc
+    found = socket.socket(family, kind, protocol)
+    try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(address)
         found.listen(256)
     except OSError as exc:
+        found.close()
         raise SettingRefused(f"cannot listen on {host} port {port}: {exc.strerror or exc}") from exc
     return found
 

@@ -27,6 +27,7 @@ from snapshots.adapters.web.live import MOST_NEW, LiveFeeds
 from snapshots.adapters.web.pages import Pages
 from snapshots.adapters.web.problems import problem, sentence_of, status_of
 from snapshots.adapters.web.rendering import static_files
+from snapshots.adapters.web.replay import Replays
 from snapshots.adapters.web.selection import Selection, read_selection
 from snapshots.adapters.web.services import SiteData, SiteOptions
 from snapshots.app.queries.session_queries import SessionRow
@@ -46,7 +47,8 @@ def make_site(data: SiteData, options: SiteOptions) -> ASGIApp:
     """
     answers = Answers()
     live = LiveFeeds(answers, options.max_streams)
-    pages = Pages(data, answers, options)
+    replays = Replays(data, answers, options)
+    pages = Pages(data, answers, options, replays)
     streams = Streams(data, live, pages.row)
 
     @asynccontextmanager
@@ -68,6 +70,8 @@ def make_site(data: SiteData, options: SiteOptions) -> ASGIApp:
         Route("/sessions", pages.sessions),
         Route("/network/{asn}", pages.network),
         Route("/address/{address}", pages.address),
+        Route("/session/{session_id:path}/replay", replays.page),
+        Route("/session/{session_id:path}/replay.cast", replays.asciicast),
         Route("/session/{session_id:path}", pages.session),
         Route("/behaviour/{key}/{value:path}", pages.behaviour),
         Route("/facts", pages.facts),

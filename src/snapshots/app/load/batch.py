@@ -13,9 +13,6 @@ from snapshots.domain.session.session import SessionAggregate
 from snapshots.domain.session.session_totals import NewSession
 from snapshots.domain.session.summary import SessionSummary
 
-GC_THRESHOLDS = (50_000, 20, 20)
-"""Thresholds for gc.set_threshold(): a batch allocates many objects and creates no cycles."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSize:

@@ -1,8 +1,11 @@
 """Explain a session by its ID, or by how its ID begins."""
 
+from collections.abc import Sequence
+
 from snapshots.app.errors import NoSuchSession
 from snapshots.app.queries.reports import Explanation, Reports
 from snapshots.app.queries.session_queries import SessionQueries
+from snapshots.app.queries.validity import AnonymizerList, FactValidity
 from snapshots.app.safe_text import escaped
 
 SHOWN = 5
@@ -38,3 +41,11 @@ def explained(reports: Reports, session_queries: SessionQueries, session: str, *
     if found is None:
         raise NoSuchSession(f"there is no session {session[:LONGEST]!r} in {database}")
     return found
+
+
+def anonymizer_lists(fact_validity: FactValidity, explanation: Explanation) -> Sequence[AnonymizerList]:
+    """Return whether a list of anonymizers was near enough to the attack; none without an address."""
+    sighting = explanation.session.sighting
+    if sighting is None:
+        return []
+    return fact_validity.anonymizer_lists(explanation.considered, sighting.seen_at)

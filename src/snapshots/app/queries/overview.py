@@ -243,7 +243,7 @@ class OverviewMaker:
         values = {**session_filter.values, Dimension.ASN: [group.values[0] for group in found]}
         listed = replace(session_filter, values=values)
         types, countries, course = (
-            _by_network(self._groups(listed, *by), at)
+            _by_value(self._groups(listed, *by), at)
             for by, at in (
                 ((Dimension.ASN, *BY_CERTAINTY), 0),
                 ((Dimension.ASN, Dimension.COUNTRY), 0),
@@ -261,20 +261,28 @@ class OverviewMaker:
         ]
 
     def _behaviours(self, session_filter: SessionFilter, key: Dimension, top: int) -> Sequence[BehaviourSeen]:
-        return [self._behaviour(session_filter, key, group) for group in self._groups(session_filter, key, top=top)]
+        found = self._groups(session_filter, key, top=top)
+        if not found:
+            return []
+        listed = replace(session_filter, values={**session_filter.values, key: [group.values[0] for group in found]})
+        networks = _by_value(self._groups(listed, key, Dimension.ASN), 0)
+        return [
+            BehaviourSeen(
+                group=group,
+                networks=networks[group.values[0]][:NETWORKS_LISTED],
+                network_count=sum(each.values[0] is not None for each in networks[group.values[0]]),
+                commands=self._groups(
+                    replace(session_filter, values={**session_filter.values, key: group.values}),
+                    Dimension.COMMAND,
+                    top=COMMANDS_LISTED,
+                ),
+            )
+            for group in found
+        ]
 
-    def _behaviour(self, session_filter: SessionFilter, key: Dimension, group: Group) -> BehaviourSeen:
-        own = replace(session_filter, values={**session_filter.values, key: group.values})
-        return BehaviourSeen(
-            group=group,
-            networks=self._groups(own, Dimension.ASN, top=NETWORKS_LISTED),
-            network_count=self._session_queries.concentration(own, Dimension.ASN, known_only=True).groups,
-            commands=self._groups(own, Dimension.COMMAND, top=COMMANDS_LISTED),
-        )
 
-
-def _by_network(groups: Sequence[Group], at: int) -> Mapping[str | None, Sequence[Group]]:
-    """Return groups by the ASN among their values, without it."""
+def _by_value(groups: Sequence[Group], at: int) -> Mapping[str | None, Sequence[Group]]:
+    """Return groups by one of their values, without it."""
     found: defaultdict[str | None, list[Group]] = defaultdict(list)
     for group in groups:
         found[group.values[at]].append(replace(group, values=(*group.values[:at], *group.values[at + 1 :])))

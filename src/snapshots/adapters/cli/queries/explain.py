@@ -17,7 +17,7 @@ from snapshots.adapters.cli.output.text.explanation import show_explanation
 from snapshots.adapters.cli.services import OpenApplication
 from snapshots.adapters.feeds.json_text import to_json
 from snapshots.adapters.feeds.session_documents import explanation_document
-from snapshots.app.queries.explained import explained
+from snapshots.app.queries.explained import anonymizer_lists, explained
 
 
 @command(
@@ -46,12 +46,13 @@ def explain(open_application: OpenApplication, /, sessions: tuple[str, ...], out
             )
             for session in dict.fromkeys(sessions)
         ]
+        lists = [anonymizer_lists(application.fact_validity, each) for each in found]
     if output == "json":
-        documents = [explanation_document(each) for each in found]
+        documents = [explanation_document(*each) for each in zip(found, lists, strict=True)]
         click.echo(to_json(documents if len(documents) > 1 else documents[0]))
         return
     console = stdout()
     for number, each in enumerate(found):
         if number:
             console.print()
-        show_explanation(console, each)
+        show_explanation(console, each, lists[number])

@@ -63,6 +63,8 @@ FACTS: Mapping[Dimension, str] = {
     Dimension.COUNTRY: "snapshot_country",
     Dimension.IP_TYPE: "snapshot_ip_type",
 }
+ADDRESS, NETWORK = "address", "network"
+METHOD = case((is_sealed(), func.coalesce(SESSIONS.snapshot_method, Method.ADOPTED.value)))
 COLUMNS: Mapping[Dimension, ColumnElement[Any]] = {
     Dimension.ADDRESS: SESSIONS.source_ip,
     Dimension.SENSOR: SESSIONS.matcher,
@@ -75,6 +77,17 @@ COLUMNS: Mapping[Dimension, ColumnElement[Any]] = {
     Dimension.DOWNLOAD: SESSIONS.download_hash,
     Dimension.GAP: SESSIONS.snapshot_gap,
 }
+DERIVED: Mapping[Dimension, ColumnElement[Any]] = {
+    Dimension.METHOD: METHOD,
+    Dimension.TYPE_BY: case((not_(states(FACTS[Dimension.IP_TYPE])), null()), (IS_BY_NETWORK, NETWORK), else_=ADDRESS),
+}
+"""Dimensions that are derived from several columns."""
+METHOD_OF: Mapping[Dimension, str] = {
+    Dimension.ASN_METHOD: "asn",
+    Dimension.COUNTRY_METHOD: "country",
+    Dimension.TYPE_METHOD: "ip_type",
+}
+"""Dimensions that are the method of one fact, by the name of the fact."""
 TEXTS: Mapping[Dimension, str] = {
     Dimension.COMMAND: Trait.COMMAND.word,
     Dimension.URL: Trait.URL.word,
@@ -83,8 +96,6 @@ TEXTS: Mapping[Dimension, str] = {
 }
 """Dimensions with several texts per session, by their names in the behavior; COLUMNS has the first one of some."""
 
-ADDRESS, NETWORK = "address", "network"
-METHOD = case((is_sealed(), func.coalesce(SESSIONS.snapshot_method, Method.ADOPTED.value)))
 ASOF, INFERRED = (SESSIONS.snapshot_method == method.value for method in (Method.ASOF, Method.INFERRED))
 
 LINE: Mapping[str, ColumnElement[Any]] = {
@@ -135,15 +146,6 @@ class SessionQuery:
         self._lists_behaviour = with_behaviour
         self._current = current
         self._connection = connection
-        has_type = states(FACTS[Dimension.IP_TYPE])
-        self._columns: Mapping[Dimension, ColumnElement[Any]] = {
-            **COLUMNS,
-            Dimension.METHOD: METHOD,
-            Dimension.ASN_METHOD: method_of(connection, "asn"),
-            Dimension.COUNTRY_METHOD: method_of(connection, "country"),
-            Dimension.TYPE_METHOD: method_of(connection, "ip_type"),
-            Dimension.TYPE_BY: case((not_(has_type), null()), (IS_BY_NETWORK, NETWORK), else_=ADDRESS),
-        }
         self._which = session_filter
         # Another loader writes pseudo codes, so its columns cannot be grouped by as they are.
         self._has_codes = versions.is_adopted(connection)
@@ -160,7 +162,9 @@ class SessionQuery:
         if key in FACTS:
             column = SESSIONS[FACTS[key]]
             return case((states(FACTS[key]), column)) if self._has_codes else column
-        return self._columns[key]
+        if key in METHOD_OF:
+            return method_of(self._connection, METHOD_OF[key])
+        return DERIVED[key] if key in DERIVED else COLUMNS[key]
 
     @property
     def is_of_everything(self) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, case, distinct, func, not_, or_, select, true
 
@@ -85,7 +86,7 @@ class SqlReports:
                 networks=_named(connection, groups.asns.most_frequent(top)),
                 countries=groups.countries.most_frequent(top),
                 types=groups.types.most_frequent(EVERY_TYPE),
-                days=_days(connection, times, which),
+                days=_days(connection, _from(session_filter.since, times), which),
                 dead_letters=_dead_letters(connection) if is_whole else {},
                 sources=_sources(connection),
             )
@@ -149,6 +150,11 @@ def _is_impossible(times: PlausibleTimes) -> ColumnElement[bool]:
     """Return the condition that a session began or ended at an implausible time; other loaders may omit times."""
     ends = (SESSIONS.first_event_at, SESSIONS.last_event_at)
     return or_(*(and_(at.is_not(None), not_(is_plausible(at, times))) for at in ends))
+
+
+def _from(since: datetime | None, times: PlausibleTimes) -> PlausibleTimes:
+    """Return the plausible times from a start on: with two lower limits, SQLite may search from the earlier one."""
+    return times if since is None else replace(times, earliest=max(times.earliest, since))
 
 
 def _days(connection: Connection, times: PlausibleTimes, which: ColumnElement[bool]) -> Sequence[ValueCount]:

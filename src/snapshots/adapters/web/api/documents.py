@@ -26,7 +26,7 @@ from snapshots.adapters.web.search import asn_of
 from snapshots.adapters.web.selection import Selection
 from snapshots.adapters.web.services import SiteData, SiteOptions
 from snapshots.app.errors import InvalidQuery
-from snapshots.app.queries.explained import explained
+from snapshots.app.queries.explained import anonymizer_lists, explained
 from snapshots.app.queries.filters.filter_text import filter_text
 from snapshots.app.queries.session_queries import Dimension, SessionFilter
 from snapshots.domain.address.source_ip import IpAddress
@@ -105,7 +105,7 @@ class Documents:
                 asked.values["session_id"],
                 database=self._data.shown_database,
             )
-            document = explanation_document(found)
+            document = explanation_document(found, anonymizer_lists(self._data.fact_validity, found))
             self._hide(document["login_attempts"], hash_name="password_hash", text_name="password")
             self._hide([document["behaviour"]], hash_name="password_hash", text_name="password")
             return document
