@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 
 from snapshots.__main__ import main
-from snapshots.adapters.cli.output.table import cell
+from snapshots.adapters.feeds.rows import cell
 from tests.journeys.conftest import Run
 
 FORMULA = '=HYPERLINK("http://evil.example","x")'

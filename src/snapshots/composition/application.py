@@ -155,6 +155,10 @@ class CommandApplication:
 
         return MetricsFile(path, self.reports, self.fact_validity, stopwatch=stopwatch, warn=warn)
 
+    def data_version(self) -> str:
+        """Return a text that changes with each change that is committed to the database."""
+        return self._database.data_version()
+
     def metrics_text(self) -> bytes:
         """Return the metrics of the database in the text format of Prometheus."""
         from snapshots.adapters.telemetry.metrics import database_metrics
@@ -171,6 +175,7 @@ class CommandApplication:
         except ModuleNotFoundError as exc:
             raise PackageMissing(f"serve needs two packages ({exc}): {pip_install('starlette uvicorn')}") from exc
         self._container.overview()  # makes all queries before several threads ask for them
+        self._container.news()
         serve(self, options, on_listening)
 
     def logged(self, observer: BackfillObserver) -> BackfillObserver:

@@ -37,13 +37,19 @@ class StixWriter:
         self._stix: ModuleType = stix
         self._written: set[bytes] = set()
         self._digest = NAMESPACE
+        self.count = 0
+        """Sessions in the bundle so far."""
         self.skipped = 0
         """Sessions without a valid address or a time, which STIX cannot express."""
 
     def write(self, lines: Iterable[SessionRow], to: TextIO) -> int:
         """Write a bundle, and return the number of sessions in it."""
-        count = 0
-        to.write('{"type": "bundle"')
+        to.writelines(self.texts(lines))
+        return self.count
+
+    def texts(self, lines: Iterable[SessionRow]) -> Iterator[str]:
+        """Yield the parts of a bundle."""
+        yield '{"type": "bundle"'
         before, after = ', "objects": [\n', ""  # an empty list is invalid
         for line in lines:
             if not is_address(line.source_ip) or line.first_event_at is None:
@@ -51,11 +57,10 @@ class StixWriter:
                 continue
             for each in self._objects(line):
                 if self._is_new(each.id):
-                    to.write(f"{before}{each.serialize(ensure_ascii=True)}")
+                    yield f"{before}{each.serialize(ensure_ascii=True)}"
                     before, after = ",\n", "\n]"
-            count += 1
-        to.write(f'{after}, "id": "bundle--{self._digest}"}}\n')
-        return count
+            self.count += 1
+        yield f'{after}, "id": "bundle--{self._digest}"}}\n'
 
     def _is_new(self, name: str) -> bool:
         """Whether an object is not yet in the bundle; the identifier of the bundle depends on all of them."""

@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from snapshots.adapters.sql.connection import driver_errors
+from snapshots.adapters.sql.connection.data_version import DataVersion
 from snapshots.adapters.sql.connection.datetimes import WrongType
 from snapshots.adapters.sql.connection.dialects.locks import (
     begin_read,
@@ -74,6 +75,7 @@ class DatabaseConnections:
         self._policy = policy or WaitPolicy()
         self._has_given_up = False
         self._written = WrittenDatabase(self._url, str(self))
+        self._data_version = DataVersion(self.engine, self._url)
 
     def __str__(self) -> str:
         """Return the URL without its password."""
@@ -98,6 +100,16 @@ class DatabaseConnections:
             with self._translated(), self.engine.connect():
                 pass  # each new connection updates it
         return self._server_time.now()
+
+    def data_version(self) -> str:
+        """
+        Return a text that changes with each change that another connection commits.
+
+        Raises:
+            StoreUnavailable: There is no such database, or it does not answer.
+        """
+        with self.reading() as connection:
+            return self._data_version.of(connection)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -189,6 +201,7 @@ class DatabaseConnections:
 
     def close(self) -> None:
         """Close every connection."""
+        self._data_version.close()
         self.engine.dispose()
         delete_empty_spans_file(self._url)
 

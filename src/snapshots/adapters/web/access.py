@@ -88,6 +88,8 @@ class Access:
             return _refused(path, 421, "this host name is not served here; to serve it, start with --host-name NAME")
         if headers.get("sec-fetch-site", "none") in {"cross-site", "same-site"} and not _is_navigation(headers):
             return _refused(path, 403, "another site may link to this page, and not read it")
+        if "\0" in path or b"%00" in scope["query_string"]:  # PostgreSQL fails on it
+            return _refused(path, 400, "a text with a NUL character is not valid: no stored text has one")
         if self._token is None or path == OPEN_PATH:
             return None
         return self._without_token(scope, headers)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from snapshots.app.queries.comparisons.news import NewsMaker
     from snapshots.app.queries.inventory_reports import InventoryReports
     from snapshots.app.queries.overview import OverviewMaker
     from snapshots.app.queries.reports import Reports
@@ -35,6 +36,11 @@ class SiteData(Protocol):
         ...
 
     @property
+    def news(self) -> NewsMaker:
+        """What appeared for the first time, grew, fell or moved."""
+        ...
+
+    @property
     def inventory(self) -> InventoryReports:
         """Reports about addresses."""
         ...
@@ -51,6 +57,10 @@ class SiteData(Protocol):
 
     def now(self) -> datetime:
         """Return the current time in UTC."""
+        ...
+
+    def data_version(self) -> str:
+        """Return a text that changes with each change that is committed to the database."""
         ...
 
     def metrics_text(self) -> bytes:

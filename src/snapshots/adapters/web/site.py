@@ -1,5 +1,6 @@
 """All routes of the site."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -9,12 +10,19 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from snapshots.adapters.feeds.json_text import plain
+from snapshots.adapters.feeds.rows import session_columns
 from snapshots.adapters.web.access import Access
 from snapshots.adapters.web.answers import Answers
+from snapshots.adapters.web.api.documents import Documents
+from snapshots.adapters.web.api.feeds import Feeds
+from snapshots.adapters.web.api.monitoring import Monitoring
+from snapshots.adapters.web.api.operations import API, FEEDS, MONITORING
+from snapshots.adapters.web.api.operations import routes as routes_of
 from snapshots.adapters.web.live import MOST_NEW, LiveFeeds
 from snapshots.adapters.web.pages import Pages
 from snapshots.adapters.web.problems import problem, sentence_of, status_of
@@ -25,8 +33,8 @@ from snapshots.adapters.web.services import SiteData, SiteOptions
 from snapshots.app.queries.session_queries import SessionRow
 from snapshots.domain.errors import SnapshotsError
 
-MACHINES = ("/api/", "/feed/", "/metrics", "/live")
-"""Beginnings of paths that programs read: their errors are problem documents."""
+MACHINES, ABUSE_REPORT = ("/api/", "/feed/", "/metrics", "/healthz", "/live"), "/abuse-report.txt"
+"""Beginnings and end of paths that programs read: their errors are problem documents."""
 
 
 def make_site(data: SiteData, options: SiteOptions) -> ASGIApp:
@@ -71,7 +79,9 @@ def make_site(data: SiteData, options: SiteOptions) -> ASGIApp:
         Route("/add-filter", pages.add_filter),
         Route("/live", streams.rows),
         Route("/static/{name}", StaticFiles().file),
-        Route("/healthz", _health),
+        *routes_of(API, Documents(data, answers, options, streams.documents)),
+        *routes_of(FEEDS, Feeds(data, options)),
+        *routes_of(MONITORING, Monitoring(data, answers)),
     ]
     site = Starlette(
         routes=routes,
@@ -100,6 +110,10 @@ class Streams:
     async def rows(self, request: Request) -> Response:
         """Answer with new sessions as rows of the table of newest sessions."""
         return self._stream(read_selection("/live", request.query_params), self._row)
+
+    def documents(self, selection: Selection) -> Response:
+        """Answer with new sessions as JSON documents."""
+        return self._stream(selection, _document)
 
     def _stream(self, selection: Selection, text_of: Callable[[SessionRow], str]) -> Response:
         if self._live.is_full:
@@ -134,12 +148,12 @@ class StaticFiles:
         return Response(content, media_type=media_type, headers=kept)
 
 
-async def _health(_request: Request) -> Response:
-    return PlainTextResponse("ok\n")
+def _document(line: SessionRow) -> str:
+    return json.dumps(session_columns(line), default=plain)
 
 
 def _error(request: Request, pages: Pages, status: int, sentence: str) -> Response:
-    if request.url.path.startswith(MACHINES):
+    if request.url.path.startswith(MACHINES) or request.url.path.endswith(ABUSE_REPORT):
         return problem(status, sentence)
     return pages.error(status, sentence, Selection(request.url.path, _pairs(request), {}))
 

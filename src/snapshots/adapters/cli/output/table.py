@@ -1,9 +1,8 @@
 """Rows as a table for a terminal, JSON, NDJSON or CSV."""
 
-import csv
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Any, TextIO
@@ -15,22 +14,10 @@ from rich.text import Text
 from snapshots.adapters.cli.output.fitted_table import Content, FittedColumn, fitted, print_fitted
 from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.adapters.feeds.json_text import plain
-from snapshots.app.queries.session_queries import SESSION_COLUMNS, SessionRow
-from snapshots.app.safe_text import escaped
-
-Row = Mapping[str, Any]
-
-FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""First characters of a formula in a spreadsheet; some spreadsheets also accept the full-width forms."""
-
+from snapshots.adapters.feeds.rows import Row, write_csv, write_ndjson
 
 IDENTIFIERS = frozenset({"asn", "source_port"})
 """Columns of numbers without thousands separators."""
-
-
-def session_columns(line: SessionRow) -> dict[str, Any]:
-    """Return a session as a row."""
-    return dict(zip(SESSION_COLUMNS, line, strict=False))  # without what was done
 
 
 class Form(Enum):
@@ -72,55 +59,7 @@ def print_rows(
 
 def write_lines(rows: Iterable[Iterable[Any]], form: Form, to: TextIO, names: Sequence[str]) -> int:
     """Stream rows, given as the values of the keys *names*, as NDJSON or CSV; return how many were written."""
-    written = 0
-    writer = csv.writer(to, lineterminator="\n", quoting=csv.QUOTE_ALL)  # readers may use another separator
-    if form is Form.CSV:
-        writer.writerow(names)
-    for row in rows:
-        if form is Form.NDJSON:
-            to.write(json.dumps(dict(zip(names, row, strict=True)), default=plain) + "\n")
-        else:
-            writer.writerow([CELLS.get(type(value), cell)(value) for value in row])
-        written += 1
-    return written
-
-
-def cell(value: object) -> str:
-    """
-    Return a value as one line of text, protected against formula injection and terminal control characters.
-
-    A text that a spreadsheet could take for a formula gets a leading apostrophe; control characters become escapes.
-    """
-    if isinstance(value, str):
-        return _text_cell(value)
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return str(value)
-    return _text_cell(str(plain(value)))
-
-
-def _text_cell(text: str) -> str:
-    if text.isprintable() and text[:1].isalnum():
-        return text
-    text = escaped(text)
-    return f"'{text}" if text.lstrip().startswith(FORMULA) else text
-
-
-def _same(value: object) -> object:
-    """Return a value that a CSV writer formats itself: a number, or None as an empty cell."""
-    return value
-
-
-CELLS: Mapping[type, Callable[[Any], object]] = {
-    type(None): _same,
-    int: _same,
-    str: _text_cell,
-    datetime: datetime.isoformat,
-}
-"""Faster equivalents of `cell` for the types of most values."""
+    return write_csv(rows, to, names) if form is Form.CSV else write_ndjson(rows, to, names)
 
 
 LONGEST, LONGEST_FULL = 80, 10_000

@@ -1,6 +1,5 @@
 """`snapshots explain`: how sessions got their address and their snapshot."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -15,15 +14,10 @@ from snapshots.adapters.cli.options import (
     valid_text,
 )
 from snapshots.adapters.cli.output.text.explanation import show_explanation
-from snapshots.adapters.cli.services import Application, OpenApplication
+from snapshots.adapters.cli.services import OpenApplication
 from snapshots.adapters.feeds.json_text import to_json
 from snapshots.adapters.feeds.session_documents import explanation_document
-from snapshots.app.queries.reports import Explanation
-from snapshots.app.queries.validity import AnonymizerList
-from snapshots.app.safe_text import escaped
-
-SHOWN = 5
-"""Sessions that are listed if several begin alike."""
+from snapshots.app.queries.explained import anonymizer_lists, explained
 
 
 @command(
@@ -43,8 +37,16 @@ def explain(open_application: OpenApplication, /, sessions: tuple[str, ...], out
     or --max-lag, pass the same options.
     """
     with opened(open_application, options) as application:
-        found = [_explanation(application, valid_text(session)) for session in dict.fromkeys(sessions)]
-        lists = [_anonymizer_lists(application, each) for each in found]
+        found = [
+            explained(
+                application.reports,
+                application.session_queries,
+                valid_text(session),
+                database=application.shown_database,
+            )
+            for session in dict.fromkeys(sessions)
+        ]
+        lists = [anonymizer_lists(application.fact_validity, each) for each in found]
     if output == "json":
         documents = [explanation_document(*each) for each in zip(found, lists, strict=True)]
         click.echo(to_json(documents if len(documents) > 1 else documents[0]))
@@ -54,26 +56,3 @@ def explain(open_application: OpenApplication, /, sessions: tuple[str, ...], out
         if number:
             console.print()
         show_explanation(console, each, lists[number])
-
-
-def _anonymizer_lists(application: Application, explanation: Explanation) -> Sequence[AnonymizerList]:
-    sighting = explanation.session.sighting
-    if sighting is None:
-        return []
-    return application.fact_validity.anonymizer_lists(explanation.considered, sighting.seen_at)
-
-
-def _explanation(application: Application, session: str) -> Explanation:
-    """Return the explanation of a session by its ID, or by how it begins."""
-    found = application.reports.explain(session)
-    if found is None:
-        alike = application.session_queries.session_ids(session, limit=SHOWN + 1)
-        if len(alike) > 1:
-            more = " and more" if len(alike) > SHOWN else ""
-            raise click.ClickException(
-                f"{session!r}: several session IDs start with this: {', '.join(map(escaped, alike[:SHOWN]))}{more}"
-            )
-        found = application.reports.explain(alike[0]) if alike else None
-    if found is None:
-        raise click.ClickException(f"there is no session {session!r} in {application.shown_database}")
-    return found

@@ -1,0 +1,1 @@
+"""The HTTP API, feeds, metrics and health."""
