@@ -40,7 +40,8 @@ def terminable(arguments: Sequence[str]) -> Iterator[None]:
 
     Importing the libraries and opening the database takes a second; without this, the signal would kill the process.
     """
-    if not (arguments[:1] in (["backfill"], ["undo"]) or (arguments[:1] == ["load"] and "--follow" in arguments)):
+    is_following = arguments[:1] == ["load"] and "--follow" in arguments
+    if not (is_following or arguments[:1] in (["backfill"], ["undo"], ["serve"])):
         yield
         return
 

@@ -11,6 +11,7 @@ import click
 from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.options import database_option, opened
 from snapshots.adapters.cli.services import OpenApplication, ServeOptions
+from snapshots.adapters.cli.stop_signals import stopping
 from snapshots.app.errors import SourceUnreadable
 
 PORT = 8417
@@ -142,7 +143,7 @@ def serve(
         is_behind_proxy=behind_proxy,
         shows_passwords=show_passwords,
     )
-    with opened(open_application, options) as application:
+    with opened(open_application, options) as application, stopping() as stopped:
         application.session_queries.session_ids("", limit=1)  # a missing database is an error now, and not in a page
 
         def announce(url: str) -> None:
@@ -150,7 +151,8 @@ def serve(
             if opens:
                 webbrowser.open(url)
 
-        application.serve(site, announce)
+        application.serve(site, announce, stopped)
+    click.get_current_context().exit(stopped.exit_code)
 
 
 def _token(path: Path) -> str:
