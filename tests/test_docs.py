@@ -107,7 +107,7 @@ def plain_commands() -> Iterator[str]:
     for document in documents():
         for block in re.findall(r"```sh\n(.*?)```", document.read_text(), re.DOTALL):
             for line in re.findall(r"^(?:\.venv/bin/)?(snapshots .*)$", block, re.MULTILINE):
-                if not re.search(r"\b[A-Z]{3,}\b(?!-)|--follow|fleet|/var/log", line.partition("#")[0]):
+                if not re.search(r"\b[A-Z]{3,}\b(?!-)|--follow|\bserve\b|fleet|/var/log", line.partition("#")[0]):
                     yield line.partition("#")[0].partition(" | ")[0].strip()
 
 

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from tests.journeys.conftest import NEW, OLD, Run
+from tests.served import served
 
 GRANTS = re.findall(r"```sql\n(.*?)```", Path("docs/how-to/use-postgresql.md").read_text(), re.DOTALL)[0]
 
@@ -40,6 +41,9 @@ def test_the_rights_of_the_manual_suffice(url: str, run: Run) -> None:
     assert run("explain", session, "--db", reader)[0] == 0
     for command in (["query"], ["export", "-"], ["runs"], ["sources"], ["drift"]):
         assert run(*command, "--db", reader)[0] == 0, command
+    with served("serve", "--db", reader) as page:
+        for path in ("", "sessions", f"session/{session}", "facts"):
+            assert page.answers(path), path
     for command in (["inventory", "status"], ["dead-letters", "list"]):
         assert run(*command, "--db", reader)[0] == 0, command
     for drop in ([], ["--drop"], ["--drop"], []):

@@ -185,6 +185,11 @@ class CommandApplication:
 
         return LoggedWork(observer)
 
+    def prepare(self) -> None:
+        """Make the tables of a new database."""
+        with self._database.transaction():
+            pass
+
     def load(self, found: LogsToLoad, observer: LoadObserver) -> LoadReport:
         """Load logs."""
         from snapshots.adapters.telemetry.logs import LoggedLoad

@@ -52,6 +52,9 @@ def behaviour(event: str, *, keeps_passwords: bool = False, **fields: Any) -> Be
         ("session.closed", {"duration_ms": 10**30}, Trait.DURATION, ()),
         ("session.closed", {}, Trait.DURATION, ()),
         ("log.closed", {"duration": 1.1}, Trait.DURATION, ()),
+        ("log.closed", {"ttylog": f"var/lib/cowrie/tty/{SHA}", "shasum": SHA}, Trait.RECORDING, (SHA,)),
+        ("log.closed", {"ttylog": "log/tty/20180520-142147-8790cc827be2-0i.log"}, Trait.RECORDING, ()),
+        ("log.closed", {"shasum": "../../../etc/passwd"}, Trait.RECORDING, ()),
     ],
 )
 def test_traits_of_events_of_each_cowrie_version_are_read(

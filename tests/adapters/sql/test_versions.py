@@ -44,8 +44,10 @@ def database(unmigrated_url: str) -> Iterator[SqlDatabase]:
     made.close()
 
 
-def test_the_migrations_create_the_tables_that_the_code_defines(database: SqlDatabase) -> None:
-    """No table, column or index is missing or extra."""
+@pytest.mark.parametrize("first", ["head", "0001"])
+def test_the_migrations_create_the_tables_that_the_code_defines(database: SqlDatabase, first: str) -> None:
+    """No table, column or index is missing or extra, whether they are created at once or step by step."""
+    database.migrate(first)
     database.migrate()
 
     with database.reading() as connection:

@@ -12,6 +12,7 @@ from snapshots.adapters.web import live as module
 from snapshots.adapters.web.answers import Answers
 from snapshots.adapters.web.live import BACKLOG, REMEMBERED, SHARE, EventStream, LiveFeeds, Reader
 from snapshots.adapters.web.pages import Pages
+from snapshots.adapters.web.replay import Replays
 from snapshots.app.errors import StoreBusy
 from snapshots.app.queries.session_queries import SessionRow
 from tests.adapters.web.served import FakeData
@@ -355,7 +356,9 @@ def test_head_opens_no_stream() -> None:
 )
 def test_a_row_is_one_line_in_which_nothing_runs(hostile: str) -> None:
     """No text of an attacker begins a message of its own, an element or an attribute."""
-    pages = Pages(FakeData(), Answers(), ServeOptions(version="1"))  # type: ignore[arg-type]
+    data: Any = FakeData()
+    answers, options = Answers(), ServeOptions(version="1")
+    pages = Pages(data, answers, options, Replays(data, answers, options))
     values = {"source_ip": "192.0.2.1", "asn": 1, "organization": hostile, "country": "DE", "sensor": hostile}
     text = pages.row(row(hostile, **values))
     assert "\n" not in text

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from snapshots.app.queries.validity import FactValidity, renewal
+from snapshots.app.queries.validity import FactValidity, anonymizer_texts, renewal
 from snapshots.domain.facts.fact_kind import FactKind
 from snapshots.domain.facts.observation import SourceBuild
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.validity import NewestBuild
 from tests.fakes import FixedBuilds
-from tests.strategies import DAY, NOON
+from tests.strategies import DAY, NOON, observed
 
 
 def build(name: str, day: int = 0, form: str = "") -> SourceBuild:
@@ -68,3 +68,33 @@ def test_nothing_has_expired_for_old_attacks_or_without_any() -> None:
     assert VALIDITY.expired(NOON - 400 * DAY) == []
     assert VALIDITY.expired(NOON + 14 * DAY) == []
     assert VALIDITY.expired(None) == []
+
+
+def test_lists_before_an_attack_show_which_anonymizers_are_ruled_out() -> None:
+    """Only the newest one of each type that is near enough does; a list after the attack does not."""
+    considered = [observed("iporigin", NOON), observed("exits", NOON + 3 * DAY), observed("geo", NOON + 4 * DAY)]
+
+    near = VALIDITY.anonymizer_lists(considered, NOON + 5 * DAY)
+    far = VALIDITY.anonymizer_lists(considered, NOON + 16 * DAY)
+
+    assert [(each.kind, each.source, each.is_near) for each in near] == [
+        (FactKind.VPN, "iporigin", True),
+        (FactKind.TOR, "exits", True),
+        (FactKind.PROXY, "iporigin", True),
+    ]
+    exits, iporigin = "exits of 2026-03-04", "iporigin of 2026-03-01"
+    assert anonymizer_texts(near) == [
+        f"not listed as VPN or PROXY: {iporigin}, 5.0 days before the attack",
+        f"not listed as TOR: {exits}, 2.0 days before the attack",
+    ]
+    assert anonymizer_texts(far) == [
+        f"VPN or PROXY not known: {iporigin}, 16.0 days before the attack; a list is used for 14 days",
+        f"not listed as TOR: {exits}, 13.0 days before the attack",
+    ]
+    assert VALIDITY.anonymizer_lists(considered, NOON - DAY) == []
+    assert anonymizer_texts([]) == ["VPN, TOR or PROXY not known: no list is older than the attack"]
+    assert anonymizer_texts(near[1:]) == [
+        f"not listed as TOR: {exits}, 2.0 days before the attack",
+        f"not listed as PROXY: {iporigin}, 5.0 days before the attack",
+        "VPN not known: no list is older than the attack",
+    ]

@@ -51,6 +51,11 @@ class ConfigFile:
         self._file = file
         self._commands = commands
 
+    @property
+    def file(self) -> Path:
+        """Return the path of the file."""
+        return self._file
+
     @cached_property
     def content(self) -> "Defaults":
         """

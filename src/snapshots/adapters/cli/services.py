@@ -120,6 +120,7 @@ class ServeOptions:
         host_names: Names by which the page is reached, besides loopback and, with a token or a proxy, IP addresses.
         is_behind_proxy: Whether a proxy forwards the requests, and decides who may send them.
         shows_passwords: Whether stored texts of passwords are shown, and not only very common ones.
+        tty: The folder of Cowrie's recordings of terminals; None for no replay.
         max_streams: Maximum number of open live feeds.
     """
 
@@ -130,6 +131,7 @@ class ServeOptions:
     host_names: tuple[str, ...] = ()
     is_behind_proxy: bool = False
     shows_passwords: bool = False
+    tty: Path | None = None
     max_streams: int = 100
 
 
@@ -231,6 +233,10 @@ class Application(Protocol):
 
     def logged(self, observer: BackfillObserver) -> BackfillObserver:
         """Return an observer that logs each batch and forwards to another observer."""
+        ...
+
+    def prepare(self) -> None:
+        """Make the tables of a new database."""
         ...
 
     def load(self, found: LogsToLoad, observer: LoadObserver) -> LoadReport:

@@ -36,12 +36,12 @@ class Terminated(KeyboardInterrupt):
 @contextmanager
 def terminable(arguments: Sequence[str]) -> Iterator[None]:
     """
-    Raise `Terminated` on SIGTERM in a command that `stopping` protects later, so that its exit code is the same.
+    Raise `Terminated` on SIGTERM in a command that ends by signals, so that its exit code is the same from its start.
 
     Importing the libraries and opening the database takes a second; without this, the signal would kill the process.
     """
-    is_following = arguments[:1] == ["load"] and "--follow" in arguments
-    if not (is_following or arguments[:1] in (["backfill"], ["undo"], ["serve"])):
+    is_work = arguments[:1] in (["backfill"], ["undo"]) or (arguments[:1] == ["load"] and "--follow" in arguments)
+    if not is_work and not {"serve", "--serve"} & set(arguments):
         yield
         return
 

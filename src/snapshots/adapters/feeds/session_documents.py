@@ -1,9 +1,11 @@
 """Sessions and observations as JSON documents."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from snapshots.app.queries.reports import Explanation
+from snapshots.app.queries.validity import AnonymizerList
 from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.session.behaviour import Behaviour, Trait
 from snapshots.domain.snapshot.fact_methods import fact_methods
@@ -29,8 +31,14 @@ def behaviour_document(behaviour: Behaviour) -> dict[str, Any]:
     }
 
 
-def explanation_document(explanation: Explanation) -> dict[str, Any]:
-    """Return a session with its address, its snapshot, and the observations that they come from."""
+def explanation_document(explanation: Explanation, lists: Sequence[AnonymizerList] = ()) -> dict[str, Any]:
+    """
+    Return a session with its address, its snapshot, and the observations that they come from.
+
+    Args:
+        explanation: The session.
+        lists: The lists of anonymizers before the attack.
+    """
     session, snapshot = explanation.session, explanation.session.snapshot
     sighting = session.sighting
     return {
@@ -85,6 +93,17 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
             for left_out in explanation.asns_left_out
         ],
         "disagreements": {fact: dict(answers) for fact, answers in explanation.disagreements.items()},
+        "anonymizer_lists": [
+            {
+                "ip_type": each.kind.value,
+                "source": each.source,
+                "built_at": each.built_at,
+                "days_before": each.age / timedelta(days=1),
+                "at_most_days": each.bound / timedelta(days=1),
+                "is_near": each.is_near,
+            }
+            for each in lists
+        ],
         "types_left_out": [
             {
                 "source": left_out.source,

@@ -11,6 +11,7 @@ from snapshots.adapters.html.page import context_of
 from snapshots.adapters.web.answers import Answers
 from snapshots.adapters.web.problems import NotFound
 from snapshots.adapters.web.rendering import Templates
+from snapshots.adapters.web.replay import Replays
 from snapshots.adapters.web.search import BEHAVIOURS, asn_of, page_of
 from snapshots.adapters.web.selection import (
     SPAN,
@@ -63,12 +64,14 @@ class Pages:
         data: The queries.
         answers: Asks them in threads.
         options: How the page is served.
+        replays: Finds recordings of terminals.
     """
 
-    def __init__(self, data: SiteData, answers: Answers, options: SiteOptions) -> None:
+    def __init__(self, data: SiteData, answers: Answers, options: SiteOptions, replays: Replays) -> None:
         self._data = data
         self._answers = answers
         self._options = options
+        self._replays = replays
         self._templates = Templates(options.version)
 
     async def overview(self, request: Request) -> Response:
@@ -164,6 +167,7 @@ class Pages:
             methods=fact_methods(snapshot, sighting.seen_at) if snapshot and sighting else {},
             current=current,
             timed=_timed(found),
+            recordings=self._replays.names(session),
             logins=[self._public_login(login) for login in found.logins],
             hassh=session.behaviour.first(Trait.HASSH),
             alike=alike,

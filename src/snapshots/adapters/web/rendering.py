@@ -14,6 +14,9 @@ from snapshots.app.queries.filters.filter_reader import FILTER_NAMES
 
 HERE = Path(str(resources.files("snapshots.adapters.web")))
 
+PLAYER = "asciinema-player-3.18.0"
+"""Files of the player of recordings, and its version."""
+
 FORM_FILTERS = tuple(name for name in FILTER_NAMES if not name.startswith("not-") and name not in {"since", "until"})
 """Filters that the form offers."""
 
@@ -23,6 +26,9 @@ def static_files() -> dict[str, tuple[str, bytes]]:
     return {
         "style.css": ("text/css", (text_of("style.css") + _text("page.css")).encode()),
         "page.js": ("text/javascript", (text_of("page.js") + _text("live.js")).encode()),
+        "player.css": ("text/css", _text(f"{PLAYER}.css").encode()),
+        "player.js": ("text/javascript", _text(f"{PLAYER}.min.js").encode()),
+        "replay.js": ("text/javascript", _text("replay.js").encode()),
         "icon.svg": ("image/svg+xml", _text("icon.svg").encode()),
     }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from snapshots.app.queries.inventory_reports import InventoryReports
     from snapshots.app.queries.overview import OverviewMaker
@@ -93,6 +94,11 @@ class SiteOptions(Protocol):
     @property
     def shows_passwords(self) -> bool:
         """Whether stored texts of passwords are shown, and not only very common ones."""
+        ...
+
+    @property
+    def tty(self) -> Path | None:
+        """The folder of Cowrie's recordings of terminals; None for no replay."""
         ...
 
     @property

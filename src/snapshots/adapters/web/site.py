@@ -20,6 +20,7 @@ from snapshots.adapters.web.live import MOST_NEW, EventStream, LiveFeeds
 from snapshots.adapters.web.pages import Pages
 from snapshots.adapters.web.problems import problem, sentence_of, status_of
 from snapshots.adapters.web.rendering import static_files
+from snapshots.adapters.web.replay import Replays
 from snapshots.adapters.web.selection import Selection, read_selection, sent_path
 from snapshots.adapters.web.services import SiteData, SiteOptions
 from snapshots.app.errors import StoreUnavailable
@@ -50,7 +51,8 @@ def make_site(data: SiteData, options: SiteOptions) -> Access:
     """
     answers = Answers()
     live = LiveFeeds(answers, options.max_streams)
-    pages = Pages(data, answers, options)
+    replays = Replays(data, answers, options)
+    pages = Pages(data, answers, options, replays)
     streams = Streams(data, live, pages.row)
     warn = Warnings()
 
@@ -75,6 +77,8 @@ def make_site(data: SiteData, options: SiteOptions) -> Access:
         Route("/sessions", pages.sessions),
         Route("/network/{asn}", pages.network),
         Route("/address/{address}", pages.address),
+        Route("/session/{session_id:text}/replay", replays.page),
+        Route("/session/{session_id:text}/replay.cast", replays.asciicast),
         Route("/session/{session_id:text}", pages.session),
         Route("/behaviour/{key}/{value:text}", pages.behaviour),
         Route("/facts", pages.facts),

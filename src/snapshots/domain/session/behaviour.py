@@ -33,6 +33,7 @@ class Trait(Enum):
     KEY = ("key", 8)
     DOWNLOAD = ("download", 32)
     URL = ("url", 32)
+    RECORDING = ("recording", 8)
 
     def __init__(self, word: str, most: int, is_repeatable: bool = False) -> None:  # noqa: FBT001, FBT002 - of an Enum
         self.word = word

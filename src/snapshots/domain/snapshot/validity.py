@@ -45,11 +45,12 @@ def validity_of(newest: Iterable[NewestBuild], reader: AsOfReader) -> Sequence[K
             if kind not in builds or build.built_at > builds[kind].built_at:
                 builds[kind] = build
     return [
-        KindValidity(kind=kind, build=builds[kind], valid_until=builds[kind].built_at + _max_age(reader, kind))
+        KindValidity(kind=kind, build=builds[kind], valid_until=builds[kind].built_at + max_age_of(reader, kind))
         for kind in FactKind
         if kind in builds
     ]
 
 
-def _max_age(reader: AsOfReader, kind: FactKind) -> timedelta:
+def max_age_of(reader: AsOfReader, kind: FactKind) -> timedelta:
+    """Return the maximum age of a build for which it states a kind of fact about an attack."""
     return reader.network_max_age if kind.ip_type is None else reader.type_max_age[kind.ip_type]

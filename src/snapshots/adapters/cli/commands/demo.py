@@ -4,6 +4,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
 
 import click
 
@@ -16,13 +18,14 @@ from snapshots.adapters.cli.options import (
 )
 from snapshots.adapters.cli.output.text.load import show_expired, show_load
 from snapshots.adapters.cli.output.text.report import show_coverage, show_report
-from snapshots.adapters.cli.services import OpenApplication
+from snapshots.adapters.cli.services import OpenApplication, ServeOptions
+from snapshots.adapters.cli.serving import QUERY_SECONDS, Place, listen_option, open_option, serve_until_signal
 from snapshots.app.ports.log_source import LineOptions
 
 
 @command(
     short_help="Load the bundled example log, and show the results.",
-    examples=["snapshots demo", "snapshots demo --db demo.db"],
+    examples=["snapshots demo", "snapshots demo --serve --open", "snapshots demo --db demo.db"],
     reads_config_file=False,  # its database is not that of the user
 )
 @option(
@@ -31,13 +34,24 @@ from snapshots.app.ports.log_source import LineOptions
     section=Section.DATABASE,
     help="Store the results in this database.  [default: a temporary one]",
 )
+@option(
+    "--serve",
+    "serves",
+    is_flag=True,
+    section=Section.GENERAL,
+    help="Load the log once, and show the sessions in a browser until Ctrl-C.",
+)
+@listen_option("With --serve: address of this machine and port to listen on.")
+@open_option
 @click.pass_obj
-def demo(open_application: OpenApplication, /, db: str | None) -> None:
+def demo(open_application: OpenApplication, /, db: str | None, listen: Place, *, serves: bool, opens: bool) -> None:
     """Load the bundled log of a real Cowrie, show the report, load it again, and show the coverage."""
+    if serves or opens:
+        _serve(open_application, db, listen, opens=opens)
+        return
     console = stdout()
     with _demo_database(db) as url, opened(open_application, {"db": url}) as application:
-        log = resources.files("snapshots.adapters.cli").joinpath("data", "cowrie.json.gz")
-        with resources.as_file(log) as path:
+        with _log() as path:
             for is_first in (True, False):
                 title = "Load the log of a real Cowrie 3.1.4:" if is_first else "Load the same log again:"
                 console.print(f"\n{title}\n", style="bold")
@@ -52,6 +66,28 @@ def demo(open_application: OpenApplication, /, db: str | None) -> None:
         show_coverage(console, coverage)
         if not coverage.sessions.meets(0.95):
             click.get_current_context().exit(ExitCode.CHECK_FAILED)
+
+
+def _serve(open_application: OpenApplication, db: str | None, listen: Place, *, opens: bool) -> None:
+    """Load the log, and serve its sessions until a signal."""
+    if not listen.is_loopback:
+        raise click.UsageError("demo serves only this machine: use `snapshots serve --token-file FILE` for others")
+    if db == "trial":
+        raise click.UsageError("--serve opens the database twice, and so cannot use a temporary server (--db trial)")
+    with _demo_database(db) as url:
+        with opened(open_application, {"db": url}) as application, _log() as path:
+            console = stdout()
+            console.print("Load the log of a real Cowrie 3.1.4:\n", style="bold")
+            show_load(console, load_with_bar(application, [str(path)], LineOptions(), quiet=False))
+        with opened(open_application, {"db": url, "query_seconds": QUERY_SECONDS}) as application:
+            site = ServeOptions(version=version("snapshots"), host=listen.host, port=listen.port)
+            serve_until_signal(application, site, opens=opens)
+
+
+@contextmanager
+def _log() -> Iterator[Path]:
+    with resources.as_file(resources.files("snapshots.adapters.cli").joinpath("data", "cowrie.json.gz")) as path:
+        yield path
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """`snapshots load`: load Cowrie logs."""
 
 import glob
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import click
 
 from snapshots.adapters.cli.command import Section, command, option, renamed_option
+from snapshots.adapters.cli.commands.page_process import page_process
 from snapshots.adapters.cli.completions import complete_files
 from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.options import (
@@ -25,6 +27,7 @@ from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.output.progress import LoadBar
 from snapshots.adapters.cli.output.text.load import show_expired, show_load, skipped
 from snapshots.adapters.cli.services import Application, OpenApplication
+from snapshots.adapters.cli.serving import PORT, Place, listen_option, token_option
 from snapshots.adapters.cli.stop_signals import stopping
 from snapshots.app.load.batch import LoadReport
 from snapshots.app.load.progress import LoadObserver, NoLoadObserver
@@ -42,6 +45,7 @@ POLL_INTERVAL = click.FloatRange(0.05, 3600)
     examples=[
         "snapshots load /home/cowrie/var/log/cowrie",
         "snapshots load --follow --metrics-file /var/lib/node_exporter/load.prom /data/cowrie/log",
+        "snapshots load --follow --serve /data/cowrie/log",
         "zcat cowrie.json.2026-03-0*.gz | snapshots load --sensor edge-1 -",
     ],
 )
@@ -87,6 +91,14 @@ POLL_INTERVAL = click.FloatRange(0.05, 3600)
     help="With --follow: time between checks for new data.",
 )
 @renamed_option("--every", "--poll-interval", parameter="poll_interval", type=POLL_INTERVAL)
+@option(
+    "--serve",
+    is_flag=True,
+    section=Section.GENERAL,
+    help="With --follow: serve the live page of the database in a process of its own, as the command serve does.",
+)
+@listen_option(f"With --serve: address and port to listen on.  [default: 127.0.0.1:{PORT}]", default=None)
+@token_option("With --serve: answer only with the token in this file.")
 @facts_options
 @output_options
 @metrics_option
@@ -104,6 +116,9 @@ def load(
     store_events: bool,
     follow: bool,
     poll_interval: float,
+    serve: bool,
+    listen: Place | None,
+    token_file: Path | None,
     quiet: bool,
     metrics_file: Path | None,
     **options: Any,
@@ -118,6 +133,11 @@ def load(
     """
     if follow and "-" in paths:
         raise click.UsageError("--follow cannot read standard input (-): name files or folders, or omit --follow")
+    page = _page_arguments(listen, token_file, is_served=serve)
+    if page is not None and options["db"] == "trial":
+        raise click.UsageError("--serve needs a database that another process can open: not --db trial")
+    if page is not None and not follow:
+        raise click.UsageError("--serve serves the page while --follow loads: add --follow, or use `snapshots serve`")
     line_options = LineOptions(
         sensor=sensor, keeps_passwords=keep_passwords, keeps_lines=store_events, layout=Layout(input_format)
     )
@@ -129,7 +149,7 @@ def load(
             for path in paths:
                 if not glob.has_magic(path) and not Path(path).exists():
                     click.echo(f"Warning: {path} does not exist yet; waiting for it", err=True)
-            with stopping() as stopped:
+            with stopping() as stopped, _serving(application, page, options["db"], stopped):
                 is_stopped = metrics.ticking(stopped) if metrics is not None else stopped
                 report = application.follow(paths, line_options, observed(NoLoadObserver()), is_stopped, poll_interval)
             exit_code = stopped.exit_code
@@ -144,6 +164,30 @@ def load(
             _show_hidden_passwords(application)
     _exit_if(report.problems)
     click.get_current_context().exit(exit_code)
+
+
+def _page_arguments(listen: Place | None, token_file: Path | None, *, is_served: bool) -> Sequence[str] | None:
+    """Return the options of `serve`; None if the page is not served."""
+    found = [
+        *([f"--listen={listen}"] if listen is not None else []),
+        *([f"--token-file={token_file}"] if token_file is not None else []),
+    ]
+    if found and not is_served:
+        raise click.UsageError(f"{found[0].partition('=')[0]} is an option of --serve: add --serve")
+    return found if is_served else None
+
+
+@contextmanager
+def _serving(
+    application: Application, arguments: Sequence[str] | None, database: str | None, is_stopped: Callable[[], bool]
+) -> Iterator[None]:
+    """Serve the live page while the block runs, unless the arguments are None."""
+    if arguments is None:
+        yield
+        return
+    application.prepare()
+    with page_process(arguments, database, is_stopped):
+        yield
 
 
 def _show_hidden_passwords(application: Application) -> None:

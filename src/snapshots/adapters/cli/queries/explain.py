@@ -1,5 +1,6 @@
 """`snapshots explain`: how sessions got their address and their snapshot."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -18,6 +19,7 @@ from snapshots.adapters.cli.services import Application, OpenApplication
 from snapshots.adapters.feeds.json_text import to_json
 from snapshots.adapters.feeds.session_documents import explanation_document
 from snapshots.app.queries.reports import Explanation
+from snapshots.app.queries.validity import AnonymizerList
 from snapshots.app.safe_text import escaped
 
 SHOWN = 5
@@ -42,15 +44,23 @@ def explain(open_application: OpenApplication, /, sessions: tuple[str, ...], out
     """
     with opened(open_application, options) as application:
         found = [_explanation(application, valid_text(session)) for session in dict.fromkeys(sessions)]
+        lists = [_anonymizer_lists(application, each) for each in found]
     if output == "json":
-        documents = [explanation_document(each) for each in found]
+        documents = [explanation_document(*each) for each in zip(found, lists, strict=True)]
         click.echo(to_json(documents if len(documents) > 1 else documents[0]))
         return
     console = stdout()
     for number, each in enumerate(found):
         if number:
             console.print()
-        show_explanation(console, each)
+        show_explanation(console, each, lists[number])
+
+
+def _anonymizer_lists(application: Application, explanation: Explanation) -> Sequence[AnonymizerList]:
+    sighting = explanation.session.sighting
+    if sighting is None:
+        return []
+    return application.fact_validity.anonymizer_lists(explanation.considered, sighting.seen_at)
 
 
 def _explanation(application: Application, session: str) -> Explanation:

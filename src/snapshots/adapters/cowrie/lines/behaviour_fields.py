@@ -75,6 +75,7 @@ TRAIT_READERS: Mapping[str, Callable[[Any, bool], Traits]] = {
     "cowrie.command.input": lambda fields, _: _command(fields),
     "cowrie.session.file_download": lambda fields, _: _file(fields),
     "cowrie.session.file_upload": lambda fields, _: _file(fields),
+    "cowrie.log.closed": lambda fields, _: _matching(Trait.RECORDING, fields.shasum, _SHA256),
     "cowrie.session.closed": lambda fields, _: _duration(fields),
 }
 """

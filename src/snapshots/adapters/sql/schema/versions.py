@@ -11,7 +11,8 @@ from typing import Literal
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
 
 from snapshots.adapters.sql.schema import indexes, triggers, views
-from snapshots.adapters.sql.schema.tables import adoptions
+from snapshots.adapters.sql.schema.spans_table import create_spans_table
+from snapshots.adapters.sql.schema.tables import adoptions, metadata, session_summaries
 from snapshots.app.errors import StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -49,11 +50,22 @@ def upgrade(connection: Connection, to: str = "head") -> None:
     """
     is_new = version(connection) is None
     _remove_derived(connection)
-    _do("upgrade", connection, to)
+    if is_new and to in {"head", newest()} and not inspect(connection).has_table(session_summaries.name):
+        _create(connection)
+    else:
+        _do("upgrade", connection, to)
     if version(connection) == newest():
         _install_derived(connection)
         if is_new:
             indexes.build_now(connection)
+
+
+def _create(connection: Connection) -> None:
+    """Create all tables of the newest version at once: every command that makes a database would wait for the steps."""
+    metadata.create_all(connection)
+    create_spans_table(connection)
+    versions.create(connection, checkfirst=True)
+    connection.execute(versions.insert().values(version_num=newest()))
 
 
 def downgrade(connection: Connection, to: str) -> None:
