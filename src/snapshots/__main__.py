@@ -129,12 +129,17 @@ def _repeat_interrupt(swallowed: "sys.UnraisableHookArgs") -> None:
         sys.__unraisablehook__(swallowed)
 
 
+def _is_thread_left() -> bool:
+    return any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread())
+
+
 def program() -> NoReturn:
     """
     Run a command in this process, and exit with its exit code.
 
     After an interruption, `os._exit` is called: if the signal came while a library executed generated source code (such
-    as a dataclass), Python would otherwise end by the signal although the exception was handled.
+    as a dataclass), Python would otherwise end by the signal although the exception was handled. The same holds while
+    a thread still waits for a query whose answer is not needed any more.
     """
     open_missing_descriptors()
     sys.unraisablehook = _repeat_interrupt
@@ -144,7 +149,7 @@ def program() -> NoReturn:
         warnings.simplefilter("ignore")  # warnings are for programmers; -W and PYTHONWARNINGS show them
     code, was_interrupted = _main(sys.argv[1:])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command is done; a signal now would change the exit code
-    if was_interrupted or code == ExitCode.INTERRUPTED:
+    if was_interrupted or code == ExitCode.INTERRUPTED or _is_thread_left():
         with suppress(OSError):  # the reader of the output may have closed the pipe
             sys.stdout.flush()
         sys.stderr.flush()

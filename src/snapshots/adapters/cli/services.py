@@ -311,8 +311,8 @@ class Application(Protocol):
         """Import a table."""
         ...
 
-    def serve(self, options: ServeOptions, on_listening: Callable[[str], None]) -> None:
-        """Serve the live page until a signal; *on_listening* receives its URL."""
+    def serve(self, options: ServeOptions, on_listening: Callable[[str], None], is_stopped: Callable[[], bool]) -> None:
+        """Serve the live page until it is stopped; *on_listening* receives its URL."""
         ...
 
     def now(self) -> datetime:

@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import click
 
 from snapshots.adapters.cli.command import Decorated, Section, option
-from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.services import Application, ServeOptions
-from snapshots.adapters.cli.stop_signals import Terminated
+from snapshots.adapters.cli.stop_signals import stopping
 from snapshots.app.errors import SourceUnreadable
 
 PORT = 8417
@@ -118,10 +117,9 @@ def serve_until_signal(
         if opens:
             webbrowser.open(url)
 
-    try:
-        application.serve(options, announce)
-    except KeyboardInterrupt as exc:
-        click.get_current_context().exit(ExitCode.DONE if isinstance(exc, Terminated) else ExitCode.INTERRUPTED)
+    with stopping() as stopped:
+        application.serve(options, announce, stopped)
+    click.get_current_context().exit(stopped.exit_code)
 
 
 def _end_with_parent() -> None:

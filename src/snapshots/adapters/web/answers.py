@@ -1,18 +1,23 @@
 """Ask the database in threads, few at a time, and keep answers that took long."""
 
 import asyncio
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from contextlib import suppress
 from time import monotonic
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from anyio import CapacityLimiter, to_thread
 
+from snapshots.app.errors import StoreBusy
+
 T = TypeVar("T")
 
-AT_ONCE = 4
-"""Maximum number of queries at a time."""
+AT_ONCE = min(4, max(2, os.cpu_count() or 2))
+"""Maximum number of queries at a time: with their low priority, two take little of a single core."""
+
+MOST_WAITING = 100
+"""Maximum number of queries that wait for others."""
 
 MOST_KEPT = 64
 """Maximum number of answers that are kept."""
@@ -22,6 +27,8 @@ SHARE = 20
 
 LEAST_KEPT, LONGEST_KEPT = 2.0, 600.0
 """Seconds for which an answer is kept at least and at most."""
+
+END_SECONDS = 1.0
 
 
 class Answer(NamedTuple, Generic[T]):
@@ -44,12 +51,24 @@ class Answers:
 
     def __init__(self) -> None:
         self._limiter = CapacityLimiter(AT_ONCE)
+        self._asked = 0
         self._kept: OrderedDict[Hashable, Answer[Any]] = OrderedDict()
         self._pending: dict[Hashable, asyncio.Task[Answer[Any]]] = {}
 
     async def ask(self, query: Callable[[], T]) -> T:
-        """Return the answer of a query that takes little time."""
-        return await to_thread.run_sync(query, limiter=self._limiter)
+        """
+        Return the answer of a query that takes little time.
+
+        Raises:
+            StoreBusy: Too many queries wait.
+        """
+        if self._asked >= AT_ONCE + MOST_WAITING:
+            raise StoreBusy("too many queries wait; try again in a minute")
+        self._asked += 1
+        try:
+            return await to_thread.run_sync(query, limiter=self._limiter)
+        finally:
+            self._asked -= 1
 
     async def kept(self, key: Hashable, query: Callable[[], T]) -> T:
         """
@@ -86,10 +105,9 @@ class Answers:
             self._pending.pop(key, None)
 
     async def close(self) -> None:
-        """Wait for pending queries, whose errors no request waits for any more."""
-        for task in list(self._pending.values()):
-            with suppress(Exception):
-                await task
+        """Wait a second for pending queries, whose answers no request waits for any more."""
+        if self._pending:
+            await asyncio.wait(list(self._pending.values()), timeout=END_SECONDS)
 
 
 def _retrieved(task: asyncio.Task[Answer[Any]]) -> None:

@@ -22,6 +22,7 @@ from snapshots.adapters.web.selection import (
     href,
     network_path,
     read_selection,
+    sent_path,
     session_path,
 )
 from snapshots.adapters.web.services import SiteData, SiteOptions
@@ -91,7 +92,7 @@ class Pages:
         name, value = request.path_params["key"], request.path_params["value"]
         if name not in BEHAVIOURS:
             raise NotFound(f"there is no behavior {name[:40]!r} (use one of {', '.join(BEHAVIOURS)})")
-        selection = read_selection(request.url.path, request.query_params)
+        selection = read_selection(sent_path(request.scope), request.query_params)
         return await self._overview(selection, "behaviour.html", (name, value), title=BEHAVIOURS[name][1], value=value)
 
     async def _overview(
@@ -155,7 +156,7 @@ class Pages:
             return RedirectResponse(session_path(found.session.session_id), status_code=303)
         session, snapshot = found.session, found.session.snapshot
         sighting = session.sighting
-        selection = Selection(request.url.path, (), {})
+        selection = Selection(sent_path(request.scope), (), {})
         return self._page(
             "session.html",
             selection,
@@ -181,7 +182,7 @@ class Pages:
             alike = self._data.session_queries.session_ids(wanted, limit=2)
             found = self._data.reports.explain(alike[0]) if len(alike) == 1 else None
         if found is None:
-            raise NotFound(f"there is no session {wanted[:80]!r} in {self._data.shown_database}")
+            raise NotFound(f"there is no session {wanted[:80]!r}")
         behaviour = found.session.behaviour
         for key, value in (
             (Dimension.COMMANDS, behaviour.command_signature),
@@ -227,7 +228,7 @@ class Pages:
             )
             known = self._data.inventory.address(address)
             if known is None and not page.lines:
-                raise NotFound(f"there is no session from {address} in {self._data.shown_database}")
+                raise NotFound(f"there is no session from {address}")
             networks = self._data.session_queries.groups(session_filter, [Dimension.ASN], top=PER_PAGE)
             return {
                 "known": known,

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from starlette.responses import Response
 
-from snapshots.app.errors import InvalidQuery, NoSuchSession, StoreUnavailable
+from snapshots.app.errors import InvalidQuery, NoSuchSession, StoreGone, StoreUnavailable
 from snapshots.app.safe_text import one_line
 from snapshots.domain.errors import SnapshotsError
 
@@ -24,9 +24,22 @@ def status_of(error: SnapshotsError) -> int:
     return HTTPStatus.BAD_REQUEST if isinstance(error, InvalidQuery) else HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def sentence_of(error: SnapshotsError) -> str:
-    """Return the sentence that a command prints for the error."""
-    return one_line(str(error))
+def sentence_of(error: SnapshotsError, shown_database: str) -> str:
+    """
+    Return the sentence that a command prints for the error, without the places of this machine.
+
+    Args:
+        error: The error.
+        shown_database: The database as errors name it.
+    """
+    if isinstance(error, StoreGone):  # the driver's reason names hosts and users
+        return "the database cannot be reached now; try again later"
+    sentence = str(error)
+    if isinstance(error, StoreUnavailable):
+        sentence = sentence.replace(f"database {shown_database}", "database").replace(shown_database, "the database")
+        path = shown_database.partition(":///")[2]
+        sentence = sentence.replace(path, "the database") if path else sentence
+    return one_line(sentence)
 
 
 def problem(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:

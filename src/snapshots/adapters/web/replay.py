@@ -12,7 +12,7 @@ from snapshots.adapters.web.answers import Answers
 from snapshots.adapters.web.problems import NotFound
 from snapshots.adapters.web.recording import Recording, Recordings
 from snapshots.adapters.web.rendering import Templates
-from snapshots.adapters.web.selection import PageLinks, Selection
+from snapshots.adapters.web.selection import PageLinks, Selection, sent_path
 from snapshots.adapters.web.services import SiteData, SiteOptions
 from snapshots.domain.session.behaviour import Trait
 from snapshots.domain.session.summary import SessionSummary
@@ -71,7 +71,7 @@ class Replays:
     async def page(self, request: Request) -> Response:
         """Answer with a page that plays a recording."""
         found = await self._found(request)
-        selection = Selection(request.url.path, (), {})
+        selection = Selection(sent_path(request.scope), (), {})
         text = self._templates.render(
             "replay.html",
             selection,

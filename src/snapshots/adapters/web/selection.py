@@ -7,6 +7,7 @@ from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 from starlette.datastructures import QueryParams
+from starlette.types import Scope
 
 from snapshots.adapters.web.services import SiteData
 from snapshots.app.errors import InvalidQuery
@@ -138,6 +139,12 @@ def read_selection(path: str, query: QueryParams, options: Sequence[str] = (SPAN
     if len(pairs) > MOST_PAIRS:
         raise InvalidQuery(f"give at most {MOST_PAIRS} filters")
     return Selection(path, tuple(pairs), own)
+
+
+def sent_path(scope: Scope) -> str:
+    """Return the path of a request as it was sent, with its escapes; as a link it never names another host."""
+    raw: bytes = scope["raw_path"]
+    return "/" + raw.decode("latin-1").lstrip("/\\")
 
 
 def href(path: str, pairs: Sequence[tuple[str, str]], options: Mapping[str, str] | None = None) -> str:

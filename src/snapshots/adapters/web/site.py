@@ -1,18 +1,19 @@
 """All routes of the site."""
 
 import json
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from snapshots.adapters.feeds.json_text import plain
 from snapshots.adapters.feeds.rows import session_columns
@@ -23,21 +24,32 @@ from snapshots.adapters.web.api.feeds import Feeds
 from snapshots.adapters.web.api.monitoring import Monitoring
 from snapshots.adapters.web.api.operations import API, FEEDS, MONITORING
 from snapshots.adapters.web.api.operations import routes as routes_of
-from snapshots.adapters.web.live import MOST_NEW, LiveFeeds
+from snapshots.adapters.web.live import MOST_NEW, EventStream, LiveFeeds
 from snapshots.adapters.web.pages import Pages
 from snapshots.adapters.web.problems import problem, sentence_of, status_of
 from snapshots.adapters.web.rendering import static_files
 from snapshots.adapters.web.replay import Replays
-from snapshots.adapters.web.selection import Selection, read_selection
+from snapshots.adapters.web.selection import Selection, read_selection, sent_path
 from snapshots.adapters.web.services import SiteData, SiteOptions
+from snapshots.app.errors import StoreUnavailable
 from snapshots.app.queries.session_queries import SessionRow
+from snapshots.app.safe_text import one_line
 from snapshots.domain.errors import SnapshotsError
 
 MACHINES, ABUSE_REPORT = ("/api/", "/feed/", "/metrics", "/healthz", "/live"), "/abuse-report.txt"
 """Beginnings and end of paths that programs read: their errors are problem documents."""
 
 
-def make_site(data: SiteData, options: SiteOptions) -> ASGIApp:
+class TextConvertor(StringConvertor):
+    """Any text of a path, with slashes and line ends: attackers choose it."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("text", TextConvertor())
+
+
+def make_site(data: SiteData, options: SiteOptions) -> Access:
     """
     Return the site as an ASGI application.
 
@@ -50,6 +62,7 @@ def make_site(data: SiteData, options: SiteOptions) -> ASGIApp:
     replays = Replays(data, answers, options)
     pages = Pages(data, answers, options, replays)
     streams = Streams(data, live, pages.row)
+    warn = Warnings()
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -59,7 +72,9 @@ def make_site(data: SiteData, options: SiteOptions) -> ASGIApp:
 
     async def on_error(request: Request, error: Exception) -> Response:
         if isinstance(error, SnapshotsError):
-            return _error(request, pages, status_of(error), sentence_of(error))
+            if isinstance(error, StoreUnavailable):
+                warn(str(error))
+            return _error(request, pages, status_of(error), sentence_of(error, data.shown_database))
         if isinstance(error, HTTPException):
             sentence = "there is no such page" if error.status_code == HTTPStatus.NOT_FOUND else error.detail
             return _error(request, pages, error.status_code, sentence)
@@ -70,10 +85,10 @@ def make_site(data: SiteData, options: SiteOptions) -> ASGIApp:
         Route("/sessions", pages.sessions),
         Route("/network/{asn}", pages.network),
         Route("/address/{address}", pages.address),
-        Route("/session/{session_id:path}/replay", replays.page),
-        Route("/session/{session_id:path}/replay.cast", replays.asciicast),
-        Route("/session/{session_id:path}", pages.session),
-        Route("/behaviour/{key}/{value:path}", pages.behaviour),
+        Route("/session/{session_id:text}/replay", replays.page),
+        Route("/session/{session_id:text}/replay.cast", replays.asciicast),
+        Route("/session/{session_id:text}", pages.session),
+        Route("/behaviour/{key}/{value:text}", pages.behaviour),
         Route("/facts", pages.facts),
         Route("/search", pages.search),
         Route("/add-filter", pages.add_filter),
@@ -89,7 +104,21 @@ def make_site(data: SiteData, options: SiteOptions) -> ASGIApp:
         exception_handlers={SnapshotsError: on_error, HTTPException: on_error, Exception: on_error},
         lifespan=lifespan,
     )
-    return Access(site, options)
+    site.router.redirect_slashes = False  # it would redirect to the Host and scheme that the request names
+    return Access(site, options, live.close)
+
+
+class Warnings:
+    """Prints to stderr why the database cannot be read: once, and not for each request."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, sentence: str) -> None:
+        """Print a sentence, unless it is the last one again."""
+        if sentence != self._last:
+            self._last = sentence
+            sys.stderr.write(f"Warning: {one_line(sentence)}\n")
 
 
 class Streams:
@@ -116,20 +145,10 @@ class Streams:
         return self._stream(selection, _document)
 
     def _stream(self, selection: Selection, text_of: Callable[[SessionRow], str]) -> Response:
-        if self._live.is_full:
-            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "too many open feeds", {"Retry-After": "30"})
-
         def ask() -> Sequence[SessionRow]:
             return self._data.session_queries.lines(selection.filter(self._data), limit=MOST_NEW).lines
 
-        async def events() -> AsyncIterator[str]:
-            async for lines in self._live.read(selection.pairs, ask):
-                if not lines:
-                    yield ": still here\n\n"
-                for line in reversed(lines):
-                    yield f"event: session\ndata: {text_of(line)}\n\n"
-
-        return StreamingResponse(events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        return EventStream(self._live, selection.key, ask, text_of)
 
 
 class StaticFiles:
@@ -155,7 +174,7 @@ def _document(line: SessionRow) -> str:
 def _error(request: Request, pages: Pages, status: int, sentence: str) -> Response:
     if request.url.path.startswith(MACHINES) or request.url.path.endswith(ABUSE_REPORT):
         return problem(status, sentence)
-    return pages.error(status, sentence, Selection(request.url.path, _pairs(request), {}))
+    return pages.error(status, sentence, Selection(sent_path(request.scope), _pairs(request), {}))
 
 
 def _pairs(request: Request) -> tuple[tuple[str, str], ...]:
