@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from snapshots.adapters.sql.connection.dialects.timestamps import is_timestamp
 from snapshots.adapters.sql.queries.query_builder import SessionQuery
@@ -21,7 +21,9 @@ def moves_of(query: SessionQuery, connection: Connection) -> Select[Any]:
     def previous(value: ColumnElement[Any]) -> ColumnElement[Any]:
         return func.lag(value, type_=value.type).over(partition_by=address, order_by=(at, SESSIONS.session_id))
 
-    has_later = address.in_(select(later.c.source_ip))
+    # Few addresses were ever in two networks; the attacks of the others are not sorted.
+    movers = select(address).where(asn.is_not(None)).group_by(address).having(func.min(asn) != func.max(asn))
+    has_later = and_(address.in_(movers), address.in_(select(later.c.source_ip)))
     attacks = (
         select(
             SESSIONS.session_id,

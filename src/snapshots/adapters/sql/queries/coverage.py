@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache, reduce
 from heapq import nlargest
@@ -12,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select, true
 
 from snapshots.adapters.sql.connection.dialects.expressions import contains_text
+from snapshots.adapters.sql.connection.dialects.planner import in_stored_order
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.connection.dialects.timestamps import (
     day_of,
@@ -26,7 +28,7 @@ from snapshots.app.queries.reports import HEAVIEST, CoverageReport, LagSpread, V
 from snapshots.domain.address.plausibility import PlausibleTimes
 from snapshots.domain.facts.observation import without_times
 from snapshots.domain.snapshot.coverage import Coverage, CoverageCase
-from snapshots.domain.snapshot.fact_methods import FactMethod
+from snapshots.domain.snapshot.fact_methods import DAY_LENGTH, FactMethod
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import Method
 
@@ -73,11 +75,20 @@ def coverage_of(
 
 def session_coverage(connection: Connection) -> Coverage:
     """Return how many sessions have which facts."""
-    return _covered(_session_groups(connection, ALL))
+    return _covered(AddressGroups(connection, ALL).sessions)
 
 
-Group = tuple[Facts, str | None, str | None]
-"""The facts of sessions, their method, and their gap."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """Facts of sessions, their method, and their gap; see `_same_group` for groups with equal values."""
+
+    facts: Facts
+    method: str | None
+    gap: str | None
+
+
+_same_group = lru_cache(maxsize=None)(Group)
+"""Return always the same group for the same values, so that groups are compared and counted by identity."""
 
 
 class FactValues:
@@ -91,10 +102,10 @@ class FactValues:
         """Add sessions with a value and a method."""
         self._sessions[value, method] += sessions
 
-    def add_address(self, values: Iterable[Any]) -> None:
-        """Add an address whose sessions have some values, each given once."""
+    def add_addresses(self, values: Iterable[Any], count: int = 1) -> None:
+        """Add addresses whose sessions have some values, each given once."""
         for value in values:
-            self._addresses[value] += 1
+            self._addresses[value] += count
 
     def most_frequent(self, top: int) -> Sequence[ValueCount]:
         """Return the values with most sessions; None is the unknown value."""
@@ -134,50 +145,102 @@ class AddressGroups:
     """
 
     def __init__(self, connection: Connection, which: ColumnElement[bool]) -> None:
-        self.asns, self.countries, self.types = FactValues(), FactValues(), FactValues()
-        self.heaviest: list[int] = []
+        self.asns, self.countries, self.types = self._values = FactValues(), FactValues(), FactValues()
         self.sessions: Counter[Group] = Counter()
-        self.by_source: Counter[str] = Counter()
-        self._named_sources: dict[str, str] = {}
-        whole: Counter[Group] = Counter()
-        uneven: list[str | None] = []
+        self._verdicts: dict[tuple[Any, ...], VerdictCount] = {}
+        self._whole: Counter[Group] = Counter()
+        sizes, uneven = list[int](), list[str | None]()
         rows = connection.execute(_by_address(connection, which), execution_options={"yield_per": PAGE})
         for address, own in groupby(rows, key=itemgetter(0)):
-            found = list(own)
-            groups = [self._group_of(row) for row in found]
-            if all(first == last for _, first, last in groups):
-                for row, (_, group, _) in zip(found, groups, strict=True):
-                    self.sessions[group] += row[-1]
+            found = [self._read(row) for row in own]
+            is_even = True
+            for _, ends, _ in found:
+                is_even = is_even and len(ends) == 1
+            if is_even:
+                for _, (group,), count in found:
+                    self.sessions[group] += count
             else:
                 uneven.append(address)
-            if address is None:
-                continue
-            self.heaviest = nlargest(HEAVIEST, (*self.heaviest, sum(row[-1] for row in found)))
-            ends = {end for _, *both in groups for end in both}
-            whole[reduce(_weakest, ends)] += 1
-            for n, values in enumerate((self.asns, self.countries, self.types)):
-                values.add_address({facts[n] for facts, *_ in groups})
+            if address is not None:
+                sizes.append(self._add_address(found))
+        self.heaviest = nlargest(HEAVIEST, sizes)
+        self.coverage = _covered(self._whole)
+        self.by_source = self._add_up()
         for condition in _each_page(connection, uneven):
             self.sessions += _session_groups(connection, and_(which, condition))
-        self.coverage = _covered(whole)
 
-    def _group_of(self, row: Sequence[Any]) -> tuple[tuple[Any, ...], Group, Group]:
-        """Count the sessions of a row; return its values, and the groups of its first and its last session."""
-        _, asn, country, ip_type, method, source, gap, first, last, count = row
-        has = facts_held(asn, country, ip_type)
-        values = (asn if has[0] else None, country if has[1] else None, ip_type)
-        for each, value in zip((self.asns, self.countries, self.types), values, strict=True):
-            each.add(value, method, count)
-        if source is not None and any(has):
-            self.by_source[self._days_of(source)] += count
-        group_of_first = _group(has, method, gap, source, seen_for(source, first))
-        return values, group_of_first, _group(has, method, gap, source, seen_for(source, last))
+    def _read(self, row: Sequence[Any]) -> "SessionsOfAddress":
+        """Return the verdict of a row, the groups of its first and last sessions, and the number of sessions."""
+        key, (first, last, count) = tuple(row[1:7]), row[7:]
+        verdict = self._verdicts.get(key)
+        if verdict is None:
+            verdict = self._verdicts[key] = VerdictCount(key)
+        verdict.sessions += count
+        group, end = verdict.group_at(first), verdict.group_at(last)
+        return verdict, (group,) if group is end else (group, end), count
 
-    def _days_of(self, source: str) -> str:
-        """Return a provenance with its builds dated by day, so that an hourly list is one entry per day."""
-        if source not in self._named_sources:
-            self._named_sources[source] = " ".join(dict.fromkeys(without_times(source).split()))
-        return self._named_sources[source]
+    def _add_address(self, found: Sequence["SessionsOfAddress"]) -> int:
+        """Count an address; return its number of sessions."""
+        if len(found) == 1:
+            [(verdict, ends, count)] = found
+            verdict.only_addresses += 1
+            self._whole[ends[0] if len(ends) == 1 else reduce(_weakest, ends)] += 1
+            return count
+        self._whole[reduce(_weakest, {group for _, ends, _ in found for group in ends})] += 1
+        several = zip(*[verdict.values for verdict, _, _ in found], strict=True)
+        for each, values in zip(self._values, several, strict=True):
+            each.add_addresses({*values})
+        return sum([count for _, _, count in found])
+
+    def _add_up(self) -> Counter[str]:
+        """Add the counts of the verdicts to those of their values; return the sealed sessions by builds."""
+        by_source: Counter[str] = Counter()
+        for verdict in self._verdicts.values():
+            for each, value in zip(self._values, verdict.values, strict=True):
+                each.add(value, verdict.method, verdict.sessions)
+                each.add_addresses([value], verdict.only_addresses)
+            if verdict.source is not None and any(verdict.has):
+                # Builds are dated by day, so that an hourly list is one entry per day.
+                days = " ".join(dict.fromkeys(without_times(verdict.source).split()))
+                by_source[days] += verdict.sessions
+        return by_source
+
+
+class VerdictCount:
+    """
+    Counts the sessions with the same facts, method, builds and gap.
+
+    Attributes:
+        has: Whether they have each of FACTS.
+        method: Their method.
+        source: Their provenance.
+        values: The values to count them by: an ASN or a country that is no fact is unknown, a type is as stored.
+        sessions: Their number.
+        only_addresses: Number of addresses that have no other sessions.
+    """
+
+    __slots__ = ("_by_day", "gap", "has", "method", "only_addresses", "sessions", "source", "values")
+
+    def __init__(self, row: Sequence[Any]) -> None:
+        asn, country, ip_type, self.method, self.source, self.gap = row
+        self.has = facts_held(asn, country, ip_type)
+        self.values = (asn if self.has[0] else None, country if self.has[1] else None, ip_type)
+        self.sessions = self.only_addresses = 0
+        self._by_day: dict[str | None, Group] = {}
+
+    def group_at(self, seen: str | None) -> Group:
+        """Return the group of the sessions that were seen at a time."""
+        day = seen[:DAY_LENGTH] if seen is not None else None
+        found = self._by_day.get(day)
+        if found is None:
+            found = _group(self.has, self.method, self.gap, self.source, at := seen_for(self.source, seen))
+            if at == day:
+                self._by_day[day] = found
+        return found
+
+
+SessionsOfAddress = tuple[VerdictCount, tuple[Group, ...], int]
+"""A verdict about an address, how near it is to the sessions that have it, and their number."""
 
 
 def _each_page(connection: Connection, addresses: Sequence[str | None]) -> Iterator[ColumnElement[bool]]:
@@ -190,12 +253,12 @@ def _each_page(connection: Connection, addresses: Sequence[str | None]) -> Itera
 
 
 def _by_address(connection: Connection, which: ColumnElement[bool]) -> Select[Any]:
+    """Return the query for sessions by address and facts, in the order of an index."""
     seen = SESSIONS.source_ip_seen_at
     keys = [SESSIONS.source_ip, *(SESSIONS[name] for name in FACTS.values())]
     keys += [SESSIONS.snapshot_method, SESSIONS.snapshot_source, SESSIONS.snapshot_gap]
     ends = [stored_timestamp_text(connection, edge(seen)) for edge in (func.min, func.max)]
-    query = select(*keys, *ends, func.count()).where(which)
-    return query.group_by(*keys, seen.is_(None)).order_by(SESSIONS.source_ip)
+    return select(*keys, *ends, func.count()).where(which).group_by(*keys).order_by(*keys)
 
 
 def _session_groups(connection: Connection, which: ColumnElement[bool]) -> Counter[Group]:
@@ -223,9 +286,9 @@ def _session_groups(connection: Connection, which: ColumnElement[bool]) -> Count
 def _group(has: tuple[bool, ...], method: str | None, gap: str | None, source: str | None, seen: str | None) -> Group:
     """Return the group of sessions with some facts, given what `nearness` needs, and their gap."""
     if not any(has):
-        return (), None, gap
+        return _same_group((), None, gap)
     own = Method.ADOPTED.value if method is None else method
-    return (_facts(has, method, source, seen) if own in METHODS else ()), own, None
+    return _same_group(_facts(has, method, source, seen) if own in METHODS else (), own, None)
 
 
 def _facts(has: tuple[bool, ...], method: str | None, source: str | None, seen: str | None) -> Facts:
@@ -237,11 +300,11 @@ def _facts(has: tuple[bool, ...], method: str | None, source: str | None, seen: 
 @lru_cache(maxsize=50_000)
 def _weakest(one: Group, other: Group) -> Group:
     """Return the facts that both groups have, each with the weaker method and the greater distance."""
-    held = dict(one[0])
-    both = tuple((fact, _weaker(held[fact], near)) for fact, near in other[0] if fact in held)
-    method = max(one[1], other[1]) if one[1] is not None and other[1] is not None else None
-    gap = min((gap for gap in (one[2], other[2]) if gap is not None), default=None)
-    return both, method, gap
+    held = dict(one.facts)
+    both = tuple((fact, _weaker(held[fact], near)) for fact, near in other.facts if fact in held)
+    method = max(one.method, other.method) if one.method is not None and other.method is not None else None
+    gap = min((gap for gap in (one.gap, other.gap) if gap is not None), default=None)
+    return _same_group(both, method, gap)
 
 
 def _weaker(one: FactMethod, other: FactMethod) -> FactMethod:
@@ -257,23 +320,22 @@ def _covered(groups: Mapping[Group, int]) -> Coverage:
     return Coverage.of(
         CoverageCase(
             count=count,
-            facts=dict(facts),
-            method=Method(method) if method in METHODS else None,
-            gap=Gap(gap) if gap in GAPS else None,
+            facts=dict(group.facts),
+            method=Method(group.method) if group.method in METHODS else None,
+            gap=Gap(group.gap) if group.gap in GAPS else None,
         )
-        for (facts, method, gap), count in sorted(groups.items(), key=lambda item: (-item[1], str(item[0])))
+        for group, count in sorted(groups.items(), key=lambda item: (-item[1], str(item[0])))
     )
 
 
 def _lag(connection: Connection, times: PlausibleTimes, which: ColumnElement[bool]) -> LagSpread | None:
     """Return how long after the attack the newest facts were made, from one scan of the sessions."""
     lag = seconds_between(connection, SESSIONS.source_ip_seen_at, SESSIONS.enrichment_at)
-    lags = (
-        select(lag.label("seconds"))
-        .where(is_sealed(), SESSIONS.enrichment_at.is_not(None), is_plausible(SESSIONS.source_ip_seen_at, times), which)
-        .cte("lags")
-        .prefix_with("MATERIALIZED")
+    query = select(lag.label("seconds")).where(
+        is_sealed(), SESSIONS.enrichment_at.is_not(None), is_plausible(SESSIONS.source_ip_seen_at, times), which
     )
+    # Sessions are stored by time, and so their lags are nearly sorted; those of an index by address are not.
+    lags = in_stored_order(connection, query).cte("lags").prefix_with("MATERIALIZED")
     seconds = lags.c.seconds
     middle = select((func.count() - 1) // 2).select_from(lags).scalar_subquery()
     median = select(seconds).order_by(seconds).limit(1).offset(middle).scalar_subquery()

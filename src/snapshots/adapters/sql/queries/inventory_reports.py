@@ -7,7 +7,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, func, not_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, func, not_, or_, select
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.current_answers import SEEN_AT, CurrentAnswers
@@ -143,17 +143,17 @@ class SqlInventoryReports:
             newer = {name: _is_comparable(then, at) for name, (then, _, at) in THEN_AND_NOW.items()}
             comparable = {name: and_(newer[name], answers.holds_today(KEYS[name])) for name in newer}
             expired = {name: and_(newer[name], not_(answers.holds_today(KEYS[name]))) for name in newer}
-            flags = [case((each, 1), else_=0) for some in (comparable, expired) for each in some.values()]
+            # The columns of the sessions are in the order of an index, so that their groups need no sorting.
             keys = [SESSIONS.source_ip, *(then for then, _, _ in THEN_AND_NOW.values())]
-            keys += [current for _, current, _ in THEN_AND_NOW.values()]
-            columns = [column.label(f"c{n}") for n, column in enumerate((*keys, *flags))]
-            each = (
-                select(*columns)
-                .select_from(joined)
-                .where(is_sealed(), selected(connection, session_filter, now))
-                .subquery()
-            )
-            query = select(*each.c, func.count()).group_by(*each.c).order_by(each.c.c0)
+            columns = [
+                *keys,
+                *(func.max(current) for _, current, _ in THEN_AND_NOW.values()),  # the same for a whole address
+                *(func.count(case((each, 1))) for some in (comparable, expired) for each in some.values()),
+                func.count(case((or_(*comparable.values()), 1))),
+                func.count(),
+            ]
+            query = select(*(column.label(f"c{n}") for n, column in enumerate(columns))).select_from(joined)
+            query = query.where(is_sealed(), selected(connection, session_filter, now)).group_by(*keys).order_by(*keys)
             totals = DriftTotals(connection.execute(query, execution_options={"yield_per": PAGE}))
             return Drift(
                 sealed=totals.sealed,
@@ -201,11 +201,12 @@ class SqlInventoryReports:
 
 class DriftTotals:
     """
-    Totals over sessions that are grouped by address, facts then and now, and whether these can be compared.
+    Totals over sessions that are grouped by address and facts.
 
     Args:
-        rows: In the order of addresses: the address, the facts of the snapshot, the newest ones, for each fact whether
-            it is comparable and whether the newest one expired, and the number of sessions.
+        rows: In the order of addresses: the address, the facts of the snapshot, the newest ones, for each fact the
+            number of sessions for which it is comparable and for which the newest one expired, the number of those
+            with any comparable fact, and the number of all.
     """
 
     def __init__(self, rows: Iterable[Sequence[Any]]) -> None:
@@ -225,18 +226,16 @@ class DriftTotals:
 
     def _add(self, row: Sequence[Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
         """Count the sessions of a row; yield what changed for them."""
-        then, now, comparable, expired, count = row[1:4], row[4:7], row[7:10], row[10:13], row[13]
+        then, now, comparable, expired = row[1:4], row[4:7], row[7:10], row[10:13]
+        any_comparable, count = row[13:]
         self.sealed += count
-        if any(comparable):
-            self.sessions += count
+        self.sessions += any_comparable
         for n, name in enumerate(THEN_AND_NOW):
-            if expired[n]:
-                self.expired[name] += count
-            if comparable[n]:
-                self.compared[name] += count
-                if then[n] != now[n]:
-                    self.moved[name][then[n], now[n]] += count
-                    yield name, (then[n], now[n])
+            self.expired[name] += expired[n]
+            self.compared[name] += comparable[n]
+            if comparable[n] and then[n] != now[n]:
+                self.moved[name][then[n], now[n]] += comparable[n]
+                yield name, (then[n], now[n])
 
     def moves(self, name: str, top: int) -> Sequence[Move]:
         """Return the changes of a fact with most sessions."""

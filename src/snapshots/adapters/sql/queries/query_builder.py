@@ -217,7 +217,7 @@ class SessionQuery:
         ]
         newest = [groups[0].desc()] if isinstance(by[0], TimeBucket) else []
         ties = [
-            self._in_order(part, each) if isinstance(each, Dimension) else group.desc()
+            self.in_order(part, each) if isinstance(each, Dimension) else group.desc()
             for part, group, each in zip(parts, groups, by, strict=True)
         ]
         named = [part.label(f"part{n}") for n, part in enumerate(parts)]
@@ -253,7 +253,7 @@ class SessionQuery:
     def _grouping(self, span: TimeBucket) -> ColumnElement[Any]:
         return bucket_key(self._connection, span.value, SESSIONS.first_event_at)
 
-    def _in_order(self, part: ColumnElement[Any], key: Dimension) -> ColumnElement[Any]:
+    def in_order(self, part: ColumnElement[Any], key: Dimension) -> ColumnElement[Any]:
         """Return the sort key for groups of equal size, with the same order on both databases."""
         return (part if key is Dimension.ASN else compared_by_bytes(self._connection, part)).nulls_last()
 

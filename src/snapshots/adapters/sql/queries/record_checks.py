@@ -82,14 +82,20 @@ def miscounted_logins(connection: Connection, which: ColumnElement[bool]) -> Ite
     is_known = own.credentials_number.in_(select(credentials.c.credentials_number))
     is_possible = and_(own.attempts > 0, own.successes >= 0, own.successes <= own.attempts)
     is_wrong_row = func.max(case((and_(is_possible, or_(is_known, own.credentials_number == OTHERS)), 0), else_=1))
-    query = (
-        select(session.session_id)
-        .join(session_logins, own.session_id == session.session_id)
+    # The sessions are chosen in one scan, before the join reads them in the order of their keys.
+    chosen = (
+        select(session.session_id, session.login_attempts)
         .where(which, session.counted_until.is_(None))  # another loader may have counted its attempts differently
-        .group_by(session.session_id, session.login_attempts)
-        .having(or_(func.sum(own.attempts) > session.login_attempts, is_wrong_row > 0))
+        .cte("chosen")
+        .prefix_with("MATERIALIZED")
     )
-    yield from connection.execute(query.order_by(session.session_id)).scalars()
+    query = (
+        select(chosen.c.session_id)
+        .join(session_logins, own.session_id == chosen.c.session_id)
+        .group_by(chosen.c.session_id, chosen.c.login_attempts)
+        .having(or_(func.sum(own.attempts) > chosen.c.login_attempts, is_wrong_row > 0))
+    )
+    yield from connection.execute(query.order_by(chosen.c.session_id)).scalars()
 
 
 def without_digest(connection: Connection) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, distinct, func, not_, or_, select, true
 
@@ -57,19 +58,7 @@ class SqlReports:
         times, is_whole = PlausibleTimes.seen_from(now), session_filter == EVERYTHING
         with self._database.reading() as connection:
             which = selected(connection, session_filter, now)
-            totals = connection.execute(
-                select(
-                    func.coalesce(func.sum(SESSIONS.event_count), 0),
-                    func.coalesce(func.sum(SESSIONS.login_attempts), 0),
-                    func.coalesce(func.sum(SESSIONS.command_count), 0),
-                    func.coalesce(func.sum(SESSIONS.file_downloads), 0),
-                    func.coalesce(func.sum(SESSIONS.file_uploads), 0),
-                    func.min(case((is_plausible(SESSIONS.first_event_at, times), SESSIONS.first_event_at))),
-                    func.max(case((is_plausible(SESSIONS.last_event_at, times), SESSIONS.last_event_at))),
-                    func.count(case((_is_impossible(times), 1))),
-                ).where(which)
-            ).one()
-            events, logins, commands, downloads, uploads, first, last, impossible = totals
+            events, logins, commands, downloads, uploads, first, last, impossible = _totals(connection, times, which)
             coverage, groups = coverage_of(connection, times, which)
             return Report(
                 events=int(events),
@@ -144,6 +133,26 @@ class SqlReports:
         """Return the data from which a session's snapshot or gap was derived."""
         with self._database.reading() as connection:
             return explain(connection, session_id, self._reader)
+
+
+def _totals(connection: Connection, times: PlausibleTimes, which: ColumnElement[bool]) -> Sequence[Any]:
+    """Return the sums of counters, the first and last plausible time, and the number of sessions with others."""
+    counters = ("event_count", "login_attempts", "command_count", "file_downloads", "file_uploads")
+    sums = [func.coalesce(func.sum(SESSIONS[name]), 0) for name in counters]
+    first, last = SESSIONS.first_event_at, SESSIONS.last_event_at
+    ends = func.min(first), func.max(first), func.min(last), func.max(last)
+    are_plausible = and_(*(func.coalesce(is_plausible(end, times), true()) for end in ends))
+    *found, begin, end, is_complete = connection.execute(
+        select(*sums, func.min(first), func.max(last), are_plausible).where(which)
+    ).one()
+    if is_complete:
+        return *found, begin, end, 0
+    exceptions = select(
+        func.min(case((is_plausible(first, times), first))),
+        func.max(case((is_plausible(last, times), last))),
+        func.count(case((_is_impossible(times), 1))),
+    )
+    return *found, *connection.execute(exceptions.where(which)).one()
 
 
 def _is_impossible(times: PlausibleTimes) -> ColumnElement[bool]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, RowMapping, func, select, true
+from sqlalchemy import BigInteger, ColumnElement, Connection, FromClause, RowMapping, Select, cast, func, select, true
 
 from snapshots.adapters.sql.connection.dialects.expressions import compared_by_bytes
 from snapshots.adapters.sql.database import SqlDatabase
@@ -18,8 +18,10 @@ from snapshots.adapters.sql.queries.filters.conditions import begins_with
 from snapshots.adapters.sql.queries.filters.logins import hidden_passwords, password_texts
 from snapshots.adapters.sql.queries.query_builder import (
     ADDRESS,
+    ASOF,
     COLUMNS,
     FACTS,
+    INFERRED,
     LINE,
     NETWORK,
     TEXTS,
@@ -97,6 +99,8 @@ class SqlSessionQueries:
             apart = ALONE.get(by[0]) if counts_alone and not with_addresses and not with_before else None
             if with_before and session_filter.since is not None:
                 query = asked.grouped(by, with_addresses=with_addresses, before=session_filter.since)
+            elif with_addresses and FACTS.keys() >= {*by}:
+                query = _by_facts(asked, session_filter, [key for key in by if isinstance(key, Dimension)])
             else:
                 query = asked.grouped(by, with_addresses=with_addresses, with_times=apart is None)
             found = connection.execute(query.limit(top)).mappings().all()
@@ -304,6 +308,29 @@ def _organizations(connection: Connection, numbers: Collection[int | None]) -> M
     query = select(known_networks.c.asn_number, known_networks.c.organization_name)
     found = connection.execute(query.where(known_networks.c.asn_number.in_({*numbers} - {None})))
     return {number: name for number, name in found if name}
+
+
+def _by_facts(asked: SessionQuery, session_filter: SessionFilter, by: Sequence[Dimension]) -> Select[Any]:
+    """
+    Return the ordered query for groups by facts, with the number of their addresses.
+
+    Sessions are first grouped by address, in the order of an index, so that few rows are left to sort.
+    """
+    parts, at = [asked.part(key) for key in by], SESSIONS.first_event_at
+    counts: dict[str, ColumnElement[int]] = {"sessions": func.count()}
+    if session_filter.splits_by_method(by):
+        counts |= {"asof": func.count().filter(ASOF), "inferred": func.count().filter(INFERRED)}
+    columns = [column.label(name) for name, column in counts.items()]
+    columns += [func.min(at).label("first_seen"), func.max(at).label("last_seen"), SESSIONS.source_ip.label("address")]
+    named = [part.label(f"part{n}") for n, part in enumerate(parts)]
+    each = select(*named, *columns).select_from(asked.rows).where(*asked.conditions(parts=by))
+    own = each.group_by(SESSIONS.source_ip, *parts).subquery("by_address").c
+    values = [own[part.name] for part in named]
+    sums = [cast(func.sum(own[name]), BigInteger).label(name) for name in counts]
+    ends = [func.min(own.first_seen).label("first_seen"), func.max(own.last_seen).label("last_seen")]
+    query = select(*values, *sums, *ends, func.count(own.address).label("addresses")).group_by(*values)
+    ties = (asked.in_order(value, key) for value, key in zip(values, by, strict=True))
+    return query.order_by(sums[0].desc(), *ties)
 
 
 def _group(

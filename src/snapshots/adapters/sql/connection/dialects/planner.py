@@ -1,10 +1,10 @@
-"""Settings and hints for the query planner of PostgreSQL."""
+"""Settings and hints for the query planners."""
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select, true
+from sqlalchemy import Connection, Select, func, literal_column, select, true
 
 INDEX_SCANS_ONLY = {f"enable_{way}": "off" for way in ("hashjoin", "mergejoin", "bitmapscan")}
 """Settings under which PostgreSQL looks up each row in an index."""
@@ -49,6 +49,11 @@ def ordered_for_locality(connection: Connection, query: Select[Any], *names: str
     Consecutive lookups then hit the same pages of the index and of its table.
     """
     return query.order_by(*names) if connection.dialect.name == "postgresql" else query
+
+
+def in_stored_order(connection: Connection, query: Select[Any]) -> Select[Any]:
+    """Make SQLite read the rows of a query as they are stored, where it would read them in the order of an index."""
+    return query.order_by(literal_column("rowid")) if connection.dialect.name == "sqlite" else query
 
 
 def analyze_columns(connection: Connection, columns: Collection[str]) -> str:

@@ -99,8 +99,25 @@ QUERY_INDEXES = {
     "command_signature": ("command_signature", "first_event_at"),
     "ssh_key_fingerprint": ("ssh_key_fingerprint", "first_event_at"),
     "download_hash": ("download_hash", "first_event_at"),
+    "address_facts": (
+        "source_ip",
+        "snapshot_asn",
+        "snapshot_country",
+        "snapshot_ip_type",
+        "snapshot_method",
+        "snapshot_source",
+        "snapshot_gap",
+        "enrichment_at",
+        "source_ip_seen_at",
+        "first_event_at",
+    ),
 }
-"""Indexes that only queries need, by name suffix; indexes on behavior omit rows without a value."""
+"""
+Indexes that only queries need, by name suffix; indexes on behavior omit rows without a value.
+
+`address_facts` has all that reports read of a session, in the order in which they group: no wide row is read, and
+nothing is sorted.
+"""
 
 COUNTING_INDEXES = {
     "asn_method": ("snapshot_asn", "snapshot_method"),

@@ -1,0 +1,105 @@
+"""Reports read sessions in the order of an index that has all they need."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, true
+
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.queries.inventory_reports import SqlInventoryReports
+from snapshots.adapters.sql.queries.record_checks import miscounted_logins
+from snapshots.adapters.sql.queries.reports import SqlReports
+from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
+from snapshots.app.queries.session_queries import Dimension, SessionFilter
+from snapshots.domain.session.session import SessionAggregate
+from snapshots.domain.snapshot.as_of import AsOfReader
+from snapshots.domain.snapshot.freshness import FreshnessPolicy
+from tests.fakes import FixedClock
+from tests.strategies import HOME, NOON
+
+BY_ADDRESS = "SCAN session_summaries USING COVERING INDEX ix_session_summaries_by_address_facts"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> SqlDatabase:
+    """A SQLite database with one session."""
+    database = SqlDatabase(f"sqlite:///{tmp_path}/sessions.db")
+    database.migrate()
+    session = SessionAggregate.sighted("s1", HOME.text, NOON).summary()
+    with database.transaction() as stores:
+        stores.inventory.register_addresses([s for s in [session.sighting] if s], registered_at=NOON)
+        stores.sessions.save([session], run="run", saved_at=NOON)
+    return database
+
+
+def plans(database: SqlDatabase, ask: Callable[[], object]) -> list[list[str]]:
+    """Return the query plan of each statement that reads sessions."""
+    asked: list[tuple[str, Any]] = []
+
+    def record(_c: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "FROM session_summaries" in statement:
+            asked.append((statement, parameters))
+
+    event.listen(database.engine, "before_cursor_execute", record)
+    ask()
+    event.remove(database.engine, "before_cursor_execute", record)
+    with database.reading() as connection:
+        return [
+            [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+            for statement, parameters in asked
+        ]
+
+
+def test_coverage_groups_sessions_without_reading_their_rows_or_sorting(database: SqlDatabase) -> None:
+    """Only the lags are read from the rows, which are nearly in their order."""
+    reports = SqlReports(database, AsOfReader(), choose=lambda _: 0, clock=FixedClock())
+
+    groups, lags = plans(database, reports.coverage)
+
+    assert groups == [BY_ADDRESS]
+    assert lags[:2] == ["MATERIALIZE lags", "SCAN session_summaries"]
+
+
+def test_drift_groups_sessions_without_reading_their_rows_or_sorting(database: SqlDatabase) -> None:
+    """The facts of an address are looked up."""
+    inventory = SqlInventoryReports(database, FreshnessPolicy())
+
+    [(sessions, addresses)] = plans(database, lambda: inventory.drift(now=NOON, top=9))
+
+    assert sessions == BY_ADDRESS
+    assert addresses.startswith("SEARCH known_addresses USING INDEX")
+
+
+def test_groups_by_facts_count_their_addresses_without_reading_rows(database: SqlDatabase) -> None:
+    """Sessions are grouped by address first, in the order of the index."""
+    session_queries = SqlSessionQueries(database, FixedClock())
+
+    [plan] = plans(
+        database, lambda: session_queries.groups(SessionFilter(), [Dimension.ASN], top=9, with_addresses=True)
+    )
+
+    assert BY_ADDRESS in plan
+    assert "USE TEMP B-TREE FOR count(DISTINCT)" not in plan
+
+
+def test_only_addresses_in_several_networks_are_searched_for_moves(database: SqlDatabase) -> None:
+    """They are found in the index, before any attacks are sorted."""
+    session_queries = SqlSessionQueries(database, FixedClock())
+
+    [plan] = plans(database, lambda: session_queries.address_moves(SessionFilter()))
+
+    assert any("session_summaries USING COVERING INDEX ix_session_summaries_by_address_facts" in step for step in plan)
+
+
+def test_sessions_are_chosen_in_one_scan_before_their_logins_are_counted(database: SqlDatabase) -> None:
+    """Otherwise every session is looked up in the order of the keys, also those outside the sample."""
+
+    def count() -> None:
+        with database.reading() as connection:
+            assert [*miscounted_logins(connection, true())] == []
+
+    [plan] = plans(database, count)
+
+    assert plan[:2] == ["MATERIALIZE chosen", "SCAN session_summaries"]
