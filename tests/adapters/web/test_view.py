@@ -9,8 +9,10 @@ from starlette.datastructures import QueryParams
 
 from snapshots.adapters.web import view
 from snapshots.adapters.web.selection import read_selection
+from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.session.logins import StoredLogin
 from snapshots.domain.session.summary import SessionSummary
+from snapshots.domain.snapshot.nearest_statements import TypeLeftOut
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ROOT = StoredLogin("root", None, None, 1, 1)
@@ -95,9 +97,34 @@ def test_the_headline_of_the_facts_states_what_is_known(known: tuple[int, int, i
     assert "No session" in view.stated(SimpleNamespace(reachable=0))  # type: ignore[arg-type]
 
 
+def test_facts_that_were_not_used_have_a_reason() -> None:
+    """The network of a session, its types, and what its sources disagree on."""
+    left = TypeLeftOut(
+        source="iporigin",
+        ip_type=IpType.TOR,
+        others=(),
+        distance=timedelta(days=50),
+        bound=timedelta(days=14),
+        is_after=False,
+    )
+    asn = SimpleNamespace(asn=7, source="dbip", in_use_since=NOON)
+    explanation: Any = SimpleNamespace(
+        asns_left_out=[asn], disagreements={"country": {"dbip": "DE", "other": "FR"}}, types_left_out=[left]
+    )
+
+    assert view.doubts(explanation) == [
+        "AS7 (dbip) was not in use before 2026-11-24, so it is not used.",
+        "Sources disagree on the country: DE (dbip), FR (other).",
+        "Tor, which iporigin states 50.0 days before the attack, is not used: the limit is 14.0 days.",
+    ]
+
+
 def test_an_empty_page_names_what_to_remove() -> None:
     """And nothing if there is no filter."""
     one = read_selection("/sessions", QueryParams("country=<b>"))
 
     assert view.empty(one) == 'No sessions match. Remove <a href="/sessions">country &lt;b&gt;</a>?'
     assert view.empty(read_selection("/", QueryParams(""))) == ""
+    assert view.empty(read_selection("/", QueryParams("since=24h"))).endswith(
+        'or look at <a href="/">the newest week</a>?'
+    )

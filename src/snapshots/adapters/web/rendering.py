@@ -53,6 +53,7 @@ class Templates:
             "days_since": view.days_since,
             "did": view.did,
             "distance": view.distance,
+            "doubts": view.doubts,
             "session_path": session_path,
             "short": view.short,
             "sentence": view.sentence,

@@ -60,12 +60,15 @@ def chips(selection: Selection) -> Sequence[Chip]:
 def empty(selection: Selection) -> Markup:
     """Return what to do if no session matches: the filters that can be removed; "" without any."""
     removals = [Markup('<a href="{}">{}</a>').format(chip.remove, visible(chip.words, 80)) for chip in chips(selection)]
-    if selection.path == "/" and not selection.asks_for_all and not selection.period:
-        removals.append(Markup('<a href="{}">all times</a>').format(selection.of_period(None)))
-        words = Markup("{}, or look at {}?").format(Markup(" or ").join(removals[:-1]), removals[-1])
-    else:
-        words = Markup("{}?").format(Markup(" or ").join(removals))
-    return Markup("No sessions match. Remove {}").format(words) if chips(selection) else Markup("")
+    if not removals:
+        return Markup("")
+    words = Markup("No sessions match. Remove {}").format(Markup(" or ").join(removals))
+    if selection.path != "/" or selection.asks_for_all:
+        return words + "?"
+    other, target = (
+        ("the newest week", selection.newest) if selection.period else ("all times", selection.of_period(None))
+    )
+    return words + Markup(', or look at <a href="{}">{}</a>?').format(target, other)
 
 
 def spans(selection: Selection, *, begins_with_newest: bool) -> Sequence[Choice]:
@@ -150,6 +153,24 @@ def stated(coverage: Coverage) -> str:
         others[0] = others[0].replace(" a", " of the sessions have a", 1)
     text = ", ".join([*all_have, *others])
     return f"{text[0].upper()}{text[1:]}."
+
+
+def doubts(explanation: Explanation) -> Sequence[str]:
+    """Return which facts of a session were not used, and on which its sources disagree."""
+    found = [
+        f"AS{asn.asn} ({asn.source}) was not in use before {asn.in_use_since:%Y-%m-%d}, so it is not used."
+        for asn in explanation.asns_left_out
+    ]
+    for fact, answers in explanation.disagreements.items():
+        stated_by = ", ".join(f"{answer} ({source})" for source, answer in answers.items())
+        found.append(f"Sources disagree on the {FIELD_NAMES[fact]}: {stated_by}.")
+    found += [
+        f"{LABELS[left.ip_type.value]}, which {left.source} states {left.distance / timedelta(days=1):,.1f} days"
+        f" {'after' if left.is_after else 'before'} the attack, is not used: the limit is"
+        f" {left.bound / timedelta(days=1):,.1f} days."
+        for left in explanation.types_left_out
+    ]
+    return found
 
 
 def type_badge(ip_type: str | None, method: str | None, by: str | None) -> Markup:
