@@ -249,6 +249,15 @@ def test_a_page_without_a_newer_table_has_no_column_for_now(client: TestClient) 
     assert 'data-label="Now"' not in page
 
 
+def test_a_session_without_an_address_states_why_it_has_no_facts(client: TestClient) -> None:
+    """And shows no table about the address that it does not have."""
+    text = " ".join(" ".join(Seen(client.get("/session/000004000000").text).texts).split())
+
+    assert "The log has no address of it." in text
+    assert "No snapshot. No event of the session names a valid source address. The record" in text
+    assert "What each table states" not in text
+
+
 def test_several_honeypots_are_listed_as_filters(client: TestClient) -> None:
     """With a link to the sessions of each."""
     page = client.get("/?span=all").text
