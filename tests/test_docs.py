@@ -301,7 +301,12 @@ def test_every_extra_is_in_the_reference() -> None:
     """Except those for developers."""
     extras = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
 
-    assert {name for name in extras if f"| `{name}` | " not in reference("settings")} == {"test", "check", "fuzz"}
+    assert {name for name in extras if f"| `{name}` | " not in reference("settings")} == {
+        "test",
+        "check",
+        "fuzz",
+        "browser",
+    }
 
 
 def test_the_readme_is_short_and_begins_with_the_purpose() -> None:

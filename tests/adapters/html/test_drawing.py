@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from snapshots.adapters.html import charts, formats
 from snapshots.adapters.html.looks import Certainty, Look, Split, badge, looks_in, patterns, split_of, words_of
 from snapshots.adapters.html.timeline import LONGEST_GAP, Periods, columns_of, timeline
-from snapshots.adapters.html.world_map import CountryOnMap, limits_of, map_key, world
+from snapshots.adapters.html.world_map import CountryOnMap, limits_of, map_file, map_key, world
 from snapshots.app.queries.country_names import COUNTRY_NAMES
 from snapshots.app.queries.time_bucket import TimeBucket
 
@@ -257,3 +257,34 @@ def test_invisible_characters_are_shown_as_escape_sequences(text: str, longest: 
     assert len(shown) <= longest
     assert shown == formats.visible(shown, longest)
     assert not {"\u202e", "\x1b", "\u200b", "\n"} & set(shown)
+
+
+def test_a_map_of_a_site_uses_the_outlines_of_a_file() -> None:
+    """With the same titles and tones, and without outlines of its own."""
+    countries = [CountryOnMap(code="DE", name="Germany", sessions=50, inferred=26)]
+
+    drawn = world(countries, file="/static/world.svg")
+
+    assert re.findall(r'href="([^"]+)"', drawn) == ["/static/world.svg#land", "/static/world.svg#DE"]
+    assert "<path" not in drawn
+    assert re.findall(r"<title>.*?</title>", drawn) == re.findall(r"<title>.*?</title>", world(countries))
+    assert all(f'id="{code}"' in map_file() for code in ("land", "DE", "SG"))
+
+
+@pytest.mark.parametrize(
+    ("compared", "words"),
+    [((3, None), ""), ((3, 0), "none before"), ((3, 3), "±0 from 3"), ((3, 4), f"{formats.MINUS}1 from 4")],
+)
+def test_a_change_is_written_with_its_base(compared: tuple[int, int | None], words: str) -> None:
+    """Nothing where nothing is compared."""
+    assert formats.change_text(compared) == words
+
+
+@given(LOOKS)
+def test_a_look_has_the_filters_of_its_sessions(look: Look) -> None:
+    """But for corrected and adopted types, of which one filter would select others too."""
+    filters = dict(look.filters)
+
+    assert ("ip-type" in filters) == (look.certainty is not Certainty.OTHER)
+    assert filters.get("ip-type") == (look.ip_type if filters else None)
+    assert ("method" in filters) == (look.certainty not in {Certainty.OTHER, Certainty.UNKNOWN})

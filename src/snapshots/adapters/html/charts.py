@@ -160,6 +160,11 @@ def grid(step: int, top: int, *, base: float, scale: float) -> Markup:
     return lines
 
 
+def role_of(target: str | None) -> str:
+    """Return the role of a chart whose shapes lead to a target: a picture has no links."""
+    return "img" if target is None else "group"
+
+
 def linked(shape: Markup, target: str | None) -> Markup:
     """Return a shape as a link; unchanged without a target. The table next to a chart has links for the keyboard."""
     return shape if target is None else Markup('<a href="{}" tabindex="-1">{}</a>').format(target, shape)

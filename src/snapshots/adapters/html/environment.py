@@ -10,10 +10,17 @@ from markupsafe import Markup
 
 from snapshots.adapters.html import charts, formats, looks, sentences
 from snapshots.adapters.html.looks import Look, Split
+from snapshots.app.queries.comparisons.figures import ACTIVE
 from snapshots.app.queries.overview import CountryCount
 
 HERE = resources.files("snapshots.adapters.html")
 EMPTY_FILE = sha256().hexdigest()
+
+ACTIVE_WORDS = ",".join(action.value for action in ACTIVE)
+"""Value of the filter `did` for active sessions."""
+
+LONGEST_HASH = 72
+"""Characters of hashes that are shown, unless a page links them."""
 
 
 def environment(*folders: Path) -> Environment:
@@ -27,11 +34,18 @@ def environment(*folders: Path) -> Environment:
     """
     paths = [*map(str, folders), str(HERE.joinpath("templates"))]
     made = Environment(loader=FileSystemLoader(paths), autoescape=True, undefined=StrictUndefined)
-    made.globals["empty_file"] = EMPTY_FILE
+    made.globals |= {
+        "empty_file": EMPTY_FILE,
+        "active_words": ACTIVE_WORDS,
+        "longest_hash": LONGEST_HASH,
+        "labels": looks.LABELS,
+    }
     made.filters |= {
         "badge": looks.badge,
+        "change_text": formats.change_text,
         "country_bar": _country_bar,
         "country_name": sentences.country_name,
+        "first_upper": formats.first_upper,
         "looks_in": looks.looks_in,
         "moment": formats.moment,
         "number": formats.number,

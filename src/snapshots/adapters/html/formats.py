@@ -26,6 +26,21 @@ def signed(value: int) -> str:
     return f"+{number(value)}" if value > 0 else f"{MINUS}{number(-value)}"
 
 
+def first_upper(text: str) -> str:
+    """Return text with its first letter as a capital; unlike `capitalize`, the others stay."""
+    return text[:1].upper() + text[1:]
+
+
+def change_text(compared: tuple[int, int | None]) -> str:
+    """Return the change of a number with its base, such as "+3 from 4"; "" if nothing is compared."""
+    count, before = compared
+    if before is None:
+        return ""
+    if not before:
+        return "none before"
+    return f"{signed(count - before)} from {number(before)}"
+
+
 def share(part: int, whole: int) -> str:
     """
     Return *part* of *whole* in per cent: rounded, but 0 and 100 only where they are exact.

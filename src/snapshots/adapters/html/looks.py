@@ -103,6 +103,17 @@ class Look:
         return f"type-{(self.ip_type or 'unknown').lower()}"
 
     @property
+    def filters(self) -> Sequence[tuple[str, str | None]]:
+        """Return the filters that select its sessions; none for a type that was corrected or adopted."""
+        if self.certainty is Certainty.UNKNOWN:
+            return [("ip-type", None)]
+        if self.certainty is Certainty.OTHER:
+            return []
+        method = Method.INFERRED if self.certainty.is_inferred else Method.ASOF
+        by = "network" if self.certainty in {Certainty.ASOF_NETWORK, Certainty.INFERRED_NETWORK} else "address"
+        return [("ip-type", self.ip_type), ("type-by", by), ("method", f"type={method.value}")]
+
+    @property
     def fill(self) -> Markup:
         """Return the attributes of a filled shape in a chart: a pattern if the certainty has one."""
         if self.certainty in PATTERNS:

@@ -17,6 +17,7 @@ from snapshots.adapters.html.looks import Certainty, Look, Split
 from snapshots.adapters.html.timeline import Column, Periods, columns_of, name_of, timeline
 from snapshots.adapters.html.world_map import CountryOnMap, map_key, world
 from snapshots.app.queries.comparisons.changes import Change
+from snapshots.app.queries.comparisons.figures import Figures
 from snapshots.app.queries.filters.filter_text import filter_text
 from snapshots.app.queries.overview import CountryCount, NetworkCount, Overview
 from snapshots.app.queries.reports import (
@@ -83,14 +84,16 @@ class ReportPage:
     Args:
         overview: The data.
         links: Where its components lead.
+        map_file: Address of the file with the outlines of countries; None to draw them on the page.
     """
 
-    def __init__(self, overview: Overview, links: Links) -> None:
+    def __init__(self, overview: Overview, links: Links, map_file: str | None = None) -> None:
         self._overview = overview
         self._links = links
-        self.headline = sentences.headline(overview)
+        self._map_file = map_file
+        self.headline = sentences.headline(overview, links)
         self.selection = filter_text(overview.session_filter)
-        self.sentences = sentences.sentences(overview)
+        self.sentences = sentences.sentences(overview, links)
         self.concentration = sentences.concentration(overview)
         self.drift = sentences.drift(overview.drift)
         self.sources = builds_by_source(overview.report.sources)
@@ -114,10 +117,15 @@ class ReportPage:
         )
 
     @property
-    def timeline_rows(self) -> Sequence[tuple[str, str]]:
-        """Return the timeline in words."""
+    def timeline_rows(self) -> Sequence[tuple[str, str, str | None]]:
+        """Return the timeline in words, each column with its link."""
+        bucket = self._overview.span
         return [
-            (name_of(column.begins, self._overview.span), looks.words_of(column.split))
+            (
+                name_of(column.begins, bucket),
+                looks.words_of(column.split),
+                self._links.period(column.begins, bucket.following(column.begins)),
+            )
             for column in self.columns
             if column.split
         ]
@@ -160,7 +168,7 @@ class ReportPage:
     @property
     def map(self) -> Markup:
         """Return the map."""
-        return world(self.on_map, self._links)
+        return world(self.on_map, self._links, self._map_file)
 
     @property
     def map_key(self) -> Markup:
@@ -198,8 +206,7 @@ class ReportPage:
     @property
     def coverage(self) -> Sequence[CoverageRow]:
         """Return how certain each fact is."""
-        coverage = self._overview.report.coverage.sessions
-        return [_coverage_row(coverage, fact) for fact in ("asn", "country", "ip_type")]
+        return coverage_rows(self._overview.report.coverage.sessions)
 
     @property
     def moves(self) -> Sequence[tuple[str, object]]:
@@ -207,17 +214,23 @@ class ReportPage:
         return [(FIELD_NAMES[fact], move) for fact, moves in self._overview.drift.moves.items() for move in moves]
 
 
-def context_of(overview: Overview, links: Links) -> dict[str, Any]:
+def context_of(
+    overview: Overview, links: Links, figures: Figures | None = None, map_file: str | None = None
+) -> dict[str, Any]:
     """
     Return the variables of the template `overview.html`.
 
     Args:
         overview: The data.
         links: Where its components lead.
+        figures: What the sessions did; None to show totals only.
+        map_file: Address of the file with the outlines of countries; None to draw them on the page.
     """
     return {
         "overview": overview,
-        "page": ReportPage(overview, links),
+        "page": ReportPage(overview, links, map_file),
+        "figures": figures,
+        "country": Dimension.COUNTRY,
         "links": links,
         "asn": Dimension.ASN,
         "nearness": nearness_lines(overview.report.coverage.sessions),
@@ -282,6 +295,11 @@ def _columns(overview: Overview) -> Sequence[Column]:
     if asked.since is None or period is None:
         return columns_of(splits, overview.span)
     return columns_of(splits, overview.span, since=period.before, until=period.until)
+
+
+def coverage_rows(coverage: Coverage) -> Sequence[CoverageRow]:
+    """Return how certain each fact is."""
+    return [_coverage_row(coverage, fact) for fact in ("asn", "country", "ip_type")]
 
 
 def _coverage_row(coverage: Coverage, fact: str) -> CoverageRow:

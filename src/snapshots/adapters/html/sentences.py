@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
+from markupsafe import Markup, escape
+
 from snapshots.adapters.html.formats import counted, day, duration, number, share, signed, visible
+from snapshots.adapters.html.links import NO_LINKS, Links
 from snapshots.app.queries.comparisons.changes import Change, Changes
 from snapshots.app.queries.comparisons.periods import Period
 from snapshots.app.queries.country_names import COUNTRY_NAMES
@@ -27,29 +30,40 @@ def country_name(code: str) -> str:
     return COUNTRY_NAMES.get(code, (code,))[0]
 
 
-def headline(overview: Overview) -> str:
-    """Return the first sentence: sessions, networks, countries and time."""
+def linked(text: str, target: str | None) -> Markup:
+    """Return text, as a link if it has a target."""
+    return escape(text) if target is None else Markup('<a href="{}">{}</a>').format(target, text)
+
+
+def headline(overview: Overview, links: Links = NO_LINKS) -> Markup:
+    """Return the first sentence: sessions, networks, countries and time; its numbers are links."""
     report = overview.report
     total = report.coverage.sessions.total
     if not total:
-        return "No sessions match" if overview.session_filter != EVERYTHING else "No sessions are stored yet."
+        return escape("No sessions match" if overview.session_filter != EVERYTHING else "No sessions are stored yet")
     countries = sum(each.code is not None for each in overview.countries)
     when = ""
     if report.first_event_at is not None and report.last_event_at is not None:
         first, last = day(report.first_event_at), day(report.last_event_at)
         when = f", {first}" if first == last else f", {first} to {last}"
-    networks = counted(overview.spread.groups, "network")
-    return f"{counted(total, 'session')} from {networks} in {counted(countries, 'country', 'countries')}{when}"
+    target = links.sessions()
+    return Markup("{} from {} in {}{}").format(
+        linked(counted(total, "session"), target),
+        linked(counted(overview.spread.groups, "network"), "#networks" if target else None),
+        linked(counted(countries, "country", "countries"), "#countries" if target else None),
+        when,
+    )
 
 
-def sentences(overview: Overview) -> Sequence[str]:
-    """Return the sentences below the headline."""
+def sentences(overview: Overview, links: Links = NO_LINKS) -> Sequence[str]:
+    """Return the sentences below the headline; networks in them are links."""
     if not overview.report.coverage.sessions.total:
         return []
-    return [*(_newest(overview, overview.period) if overview.period is not None else []), _certainty(overview)]
+    newest = [_newest(overview, overview.period, links)] if overview.period is not None else []
+    return [*newest, _certainty(overview)]
 
 
-def _newest(overview: Overview, period: Period) -> Sequence[str]:
+def _newest(overview: Overview, period: Period, links: Links) -> Markup:
     length = period_length(period)
     change = period.sessions - period.sessions_before
     if not period.sessions_before:
@@ -60,29 +74,40 @@ def _newest(overview: Overview, period: Period) -> Sequence[str]:
         compared = f"{number(abs(change))} {'more' if change > 0 else 'fewer'} than in the {length} before"
     if period.empty_until is not None:
         compared += f", which had none until {str(period.empty_until)[:16]}"
-    name = period_name(overview, period)
-    found = [f"The {name} had {counted(period.sessions, 'session')}, {compared}."]
+    if overview.session_filter.since is not None:  # the headline has the number
+        found = escape(f"That is {compared}." if period.sessions_before else f"The {length} before had none.")
+    else:
+        name = period_name(overview, period)
+        sessions = linked(counted(period.sessions, "session"), links.period(period.since, period.until))
+        found = Markup("The {} had {}, {}.").format(name, sessions, compared)
     networks = period.changes[Dimension.ASN]
     if period.sessions_before:
-        found[0] += _listed("New", networks.appeared, "network")
-        found[0] += _largest("Largest growth", networks.grown)
-        found[0] += _largest("Largest fall", [*networks.fallen, *networks.disappeared])
+        found += _listed(networks.appeared, links)
+        found += _largest("Largest growth", networks.grown, links)
+        found += _largest("Largest fall", [*networks.fallen, *networks.disappeared], links)
     return found
 
 
-def _listed(word: str, changes: Sequence[Change], one: str) -> str:
+def _listed(changes: Sequence[Change], links: Links) -> Markup:
     if not changes:
-        return ""
-    more = f" and {counted(len(changes) - 1, f'more {one}')}" if len(changes) > 1 else ""
-    return f" {word}: {_network(changes[0])}{more}."
+        return Markup("")
+    more = Markup("")
+    if len(changes) > 1:
+        others = counted(len(changes) - 1, "more network")
+        more = Markup(" and {}").format(linked(others, "#new" if links.sessions() else None))
+    return Markup(" New: {}{}.").format(_network(changes[0], links), more)
 
 
-def _largest(word: str, changes: Sequence[Change]) -> str:
-    return f" {word}: {_network(max(changes, key=lambda each: abs(each.by)))}." if changes else ""
+def _largest(word: str, changes: Sequence[Change], links: Links) -> Markup:
+    if not changes:
+        return Markup("")
+    return Markup(" {}: {}.").format(word, _network(max(changes, key=lambda each: abs(each.by)), links))
 
 
-def _network(change: Change) -> str:
-    return f"AS{change.value} {visible(change.name, LONGEST_NAME)}".strip() + f" ({signed(change.by)})"
+def _network(change: Change, links: Links) -> Markup:
+    name = f"AS{change.value} {visible(change.name, LONGEST_NAME)}".strip()
+    target = links.network(change.value) if change.value is not None else None
+    return Markup("{} ({})").format(linked(name, target), signed(change.by))
 
 
 def period_name(overview: Overview, period: Period) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup
 
-from snapshots.adapters.html.charts import axis, column, grid, linked, percent, scale_of
+from snapshots.adapters.html.charts import axis, column, grid, linked, percent, role_of, scale_of
 from snapshots.adapters.html.formats import day, number
 from snapshots.adapters.html.links import NO_LINKS
 from snapshots.adapters.html.looks import Split, total_of, words_of
@@ -15,6 +15,9 @@ from snapshots.app.queries.time_bucket import TimeBucket
 HEIGHT = 232
 LONGEST_GAP = 6
 """More empty buckets in a row than this are drawn as a break in the axis."""
+
+LONGEST_LEAD = 16
+"""More empty buckets than this at an end of the axis are left out: a period that was asked for is drawn whole."""
 
 LABELS_WIDE, LABELS_NARROW = 12, 5
 """Maximum number of dates below the axis, on wide and on narrow screens."""
@@ -91,22 +94,22 @@ def _padded(
         return columns
     lead: list[Column] = []
     begins = _before(columns[0].begins, bucket)
-    while since is not None and len(lead) <= LONGEST_GAP and bucket.following(begins) > since:
+    while since is not None and len(lead) <= LONGEST_LEAD and bucket.following(begins) > since:
         lead.insert(0, Column(begins=begins, split=()))
         begins = _before(begins, bucket)
     last = columns[-1].begins
-    trail = [Column(begins=each, split=()) for each in _between(last, until or last, bucket)]
+    trail = [Column(begins=each, split=()) for each in _between(last, until or last, bucket, LONGEST_LEAD)]
     return [
-        *(lead if len(lead) <= LONGEST_GAP else ()),
+        *(lead if len(lead) <= LONGEST_LEAD else ()),
         *columns,
-        *(trail if len(trail) <= LONGEST_GAP else ()),
+        *(trail if len(trail) <= LONGEST_LEAD else ()),
     ]
 
 
-def _between(begins: datetime, end: datetime, bucket: TimeBucket) -> Iterator[datetime]:
-    """Yield the starts of the buckets after *begins* and before *end*, no more than make a long gap."""
+def _between(begins: datetime, end: datetime, bucket: TimeBucket, longest: int = LONGEST_GAP) -> Iterator[datetime]:
+    """Yield the starts of the buckets after *begins* and before *end*, at most one more than *longest*."""
     count = 0
-    while (begins := bucket.following(begins)) < end and count <= LONGEST_GAP:
+    while (begins := bucket.following(begins)) < end and count <= longest:
         yield begins
         count += 1
 
@@ -163,9 +166,15 @@ def timeline(
             )
     shapes += _labels(columns, bucket, width)
     return Markup(
-        '<div class="plot">{}<svg class="columns" width="100%" height="{}" role="img"'
+        '<div class="plot">{}<svg class="columns" width="100%" height="{}" role="{}"'
         ' aria-label="Sessions by {} and IP type; the table below has the numbers">{}</svg></div>'
-    ).format(axis(step, top, base=base, scale=scale, height=HEIGHT), HEIGHT, bucket.value, shapes)
+    ).format(
+        axis(step, top, base=base, scale=scale, height=HEIGHT),
+        HEIGHT,
+        role_of(link(columns[0].begins, columns[-1].begins)),
+        bucket.value,
+        shapes,
+    )
 
 
 def _periods(columns: Sequence[Column], periods: Periods, base: float, width: float) -> Markup:

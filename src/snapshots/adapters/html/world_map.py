@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from snapshots.adapters.html.charts import linked
+from snapshots.adapters.html.charts import linked, role_of
 from snapshots.adapters.html.formats import counted, number
 from snapshots.adapters.html.links import NO_LINKS, Links
 from snapshots.adapters.html.looks import MAP_STEPS
@@ -57,29 +57,47 @@ def limits_of(most: int) -> Sequence[int]:
     return [*(min(limit, most) for limit in limits), most]
 
 
-def world(countries: Sequence[CountryOnMap], links: Links = NO_LINKS) -> Markup:
+def map_file() -> str:
+    """Return the outlines of all countries as an SVG, from which pages of a site draw their maps."""
+    paths = Markup("").join(
+        Markup('<path id="{}" d="{}"/>').format(code, outline["path"]) for code, outline in _outlines().items()
+    )
+    return Markup('<svg xmlns="http://www.w3.org/2000/svg" viewBox="{}"><g id="land">{}</g></svg>\n').format(
+        FRAME, paths
+    )
+
+
+def world(countries: Sequence[CountryOnMap], links: Links = NO_LINKS, file: str | None = None) -> Markup:
     """
     Return the map: the more sessions, the darker; hatched where most are inferred.
 
     Args:
         countries: In the order of their sessions, the most first; codes without an outline are left out.
         links: Where a country leads.
+        file: Address of the file with the outlines; None to draw them here.
     """
     outlines = _outlines()
     on_map = [country for country in countries if country.code in outlines]
     limits = limits_of(max((country.sessions for country in on_map), default=1))
     drawn = {country.code for country in on_map}
     land = "".join(outline["path"] for code, outline in outlines.items() if code not in drawn)
-    shapes = Markup('<path class="land" d="{}"/>').format(land)
+    shapes = (
+        Markup('<path class="land" d="{}"/>').format(land)
+        if file is None
+        else Markup('<use class="land" href="{}#land"/>').format(file)
+    )
     names, taken = Markup(""), list[tuple[int, int]]()
     for place, country in enumerate(on_map):
         outline = outlines[country.code]
         fill = tone(country.sessions, limits, hatched=country.is_mostly_inferred)
         x, y = outline["label"]
         point = Markup('<circle cx="{}" cy="{}" r="4.5" {}/>').format(x, y, fill) if outline["small"] else Markup("")
-        shape = Markup('<g><title>{}</title><path {} d="{}"/>{}</g>').format(
-            _title(country), fill, outline["path"], point
+        area = (
+            Markup('<path {} d="{}"/>').format(fill, outline["path"])
+            if file is None
+            else Markup('<use {} href="{}#{}"/>').format(fill, file, country.code)
         )
+        shape = Markup("<g><title>{}</title>{}{}</g>").format(_title(country), area, point)
         shapes += linked(shape, links.filtered("country", country.code))
         if place < LABELED and not any(abs(x - left) < ROOM[0] and abs(y - top) < ROOM[1] for left, top in taken):
             taken.append((x, y))
@@ -87,9 +105,9 @@ def world(countries: Sequence[CountryOnMap], links: Links = NO_LINKS) -> Markup:
                 x, y - 8 if outline["small"] else y, country.code, number(country.sessions)
             )
     return Markup(
-        '<svg class="map" viewBox="{}" role="img" aria-label="Sessions by country; the table has the numbers">'
+        '<svg class="map" viewBox="{}" role="{}" aria-label="Sessions by country; the table has the numbers">'
         '{}<g class="names" aria-hidden="true">{}</g></svg>'
-    ).format(FRAME, shapes, names)
+    ).format(FRAME, role_of(links.sessions()), shapes, names)
 
 
 def map_key(countries: Sequence[CountryOnMap]) -> Markup:

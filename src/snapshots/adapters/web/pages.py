@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from snapshots.adapters.html.page import context_of
+from snapshots.adapters.html.page import context_of, coverage_rows
 from snapshots.adapters.web.answers import Answers
 from snapshots.adapters.web.problems import NotFound
 from snapshots.adapters.web.rendering import Templates
@@ -26,8 +26,10 @@ from snapshots.adapters.web.selection import (
     session_path,
 )
 from snapshots.adapters.web.services import SiteData, SiteOptions
+from snapshots.adapters.web.view import stated
 from snapshots.app.errors import InvalidQuery
 from snapshots.app.queries.common_passwords import common_passwords
+from snapshots.app.queries.comparisons.figures import figures_of
 from snapshots.app.queries.filters.filter_reader import FILTER_NAMES
 from snapshots.app.queries.filters.filter_text import filter_text
 from snapshots.app.queries.overview import Overview
@@ -51,6 +53,9 @@ LISTED = 12
 
 NEWEST, PER_PAGE = 14, 50
 """Sessions on an overview, and on a page of the list."""
+
+COVERED = (("asn", "country", "ip_type"), ("asn", "country", "type"))
+"""The facts of the page of coverage, and their names in the filter by method."""
 
 ALIKE = 10
 """Sessions with the same commands or client that the page of a session lists."""
@@ -93,35 +98,54 @@ class Pages:
         if name not in BEHAVIOURS:
             raise NotFound(f"there is no behavior {name[:40]!r} (use one of {', '.join(BEHAVIOURS)})")
         selection = read_selection(sent_path(request.scope), request.query_params)
-        return await self._overview(selection, "behaviour.html", (name, value), title=BEHAVIOURS[name][1], value=value)
+        return await self._overview(
+            selection, "behaviour.html", (name, value), title=BEHAVIOURS[name][1], own_name=name, value=value
+        )
 
     async def _overview(
         self, selection: Selection, template: str, *own: tuple[str, str], newest: bool = False, **context: Any
     ) -> Response:
         """Answer with an overview of the sessions that the address line and the path select."""
 
-        def ask() -> tuple[Overview, Sequence[SessionRow], Pairs]:
+        def ask() -> Mapping[str, Any]:
             more = (*own, *(selection.newest_week(self._data) if newest else ()))
             session_filter = selection.filter(self._data, *more)
             found = self._data.overview.overview(top=LISTED, session_filter=session_filter)
             if not found.report.coverage.sessions.total:
                 selection.check(self._data, session_filter)
             lines = self._data.session_queries.lines(session_filter, limit=NEWEST).lines
-            return self._public(found), lines, more
+            addresses = self._data.session_queries.groups(session_filter, [Dimension.ADDRESS], top=LISTED)
+            return {
+                "found": self._public(found),
+                "figures": figures_of(self._data.session_queries, found),
+                "lines": lines,
+                "more": more,
+                "addresses": addresses,
+                "typed": self._typed(lines) if ("commands", context.get("value")) in own else (),
+            }
 
         key = (template, selection.path, selection.pairs, selection.options.get(SPAN))
-        found, lines, more = await self._answers.kept(key, ask)
-        links = PageLinks(selection, *more)
+        asked = await self._answers.kept(key, ask)
+        found: Overview = asked["found"]
+        more: Pairs = asked["more"]
         return self._page(
             template,
             selection,
-            lines=lines,
+            lines=asked["lines"],
+            seen_addresses=asked["addresses"],
+            typed=asked["typed"],
             now=found.made_at,
             live=href("/live", (*selection.pairs, *own)),
             feeds=dict(_feeds((*selection.pairs, *more))),
-            **context_of(found, links),
+            **context_of(found, PageLinks(selection, *more), asked["figures"], self._templates.files["world.svg"]),
             **context,
         )
+
+    def _typed(self, lines: Sequence[SessionRow]) -> Sequence[str]:
+        """Return the commands of the newest session, in order."""
+        found = self._data.reports.explain(lines[0].session_id) if lines else None
+        values = found.session.behaviour.values if found is not None else {}
+        return [text for _, text in values.get(Trait.COMMAND, ())]
 
     async def sessions(self, request: Request) -> Response:
         """Answer with a list of sessions, the newest first."""
@@ -257,11 +281,13 @@ class Pages:
         selection = read_selection("/facts", request.query_params)
 
         def ask() -> Mapping[str, Any]:
-            now = self._data.now()
+            now, coverage = self._data.now(), self._data.reports.coverage()
             return {
                 "status": self._data.inventory.status(now=now),
                 "validity": self._data.fact_validity.validity(),
-                "coverage": self._data.reports.coverage(),
+                "coverage": coverage,
+                "headline": stated(coverage.sessions),
+                "covered": list(zip(coverage_rows(coverage.sessions), *COVERED, strict=True)),
                 "drift": self._data.inventory.drift(now=now, top=LISTED),
                 "now": now,
             }

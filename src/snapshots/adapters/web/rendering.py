@@ -5,12 +5,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from snapshots.adapters.html import formats, looks
+from snapshots.adapters.html import looks
 from snapshots.adapters.html.environment import environment, text_of
 from snapshots.adapters.html.page import LEGEND
+from snapshots.adapters.html.world_map import map_file
 from snapshots.adapters.web import view
-from snapshots.adapters.web.selection import Selection, address_path, href, session_path
+from snapshots.adapters.web.selection import Selection, address_path, behaviour_path, href, session_path
 from snapshots.app.queries.filters.filter_reader import FILTER_NAMES
+from snapshots.app.queries.reports import FIELD_NAMES
 
 HERE = Path(str(resources.files("snapshots.adapters.web")))
 
@@ -26,6 +28,7 @@ def static_files() -> dict[str, tuple[str, bytes]]:
     return {
         "style.css": ("text/css", (text_of("style.css") + _text("page.css")).encode()),
         "page.js": ("text/javascript", (text_of("page.js") + _text("live.js")).encode()),
+        "world.svg": ("image/svg+xml", map_file().encode()),
         "player.css": ("text/css", _text(f"{PLAYER}.css").encode()),
         "player.js": ("text/javascript", _text(f"{PLAYER}.min.js").encode()),
         "replay.js": ("text/javascript", _text("replay.js").encode()),
@@ -46,19 +49,26 @@ class Templates:
         self._environment.filters |= {
             "address_path": address_path,
             "ago": view.ago,
+            "behaviour_path": behaviour_path,
+            "days_since": view.days_since,
             "did": view.did,
             "distance": view.distance,
+            "doubts": view.doubts,
             "session_path": session_path,
             "short": view.short,
-            "signed": formats.signed,
+            "sentence": view.sentence,
         }
         versions = {name: sha256(content).hexdigest()[:12] for name, (_, content) in static_files().items()}
+        self.files = {name: f"/static/{name}?v={version}" for name, version in versions.items()}
         self._environment.globals |= {
+            "field_names": FIELD_NAMES,
             "form_filters": FORM_FILTERS,
             "href": href,
+            "kinds": view.KINDS,
             "legend": LEGEND,
+            "longest_hash": view.SHORT + 1,
             "patterns": looks.patterns(),
-            "static": {name: f"/static/{name}?v={version}" for name, version in versions.items()},
+            "static": self.files,
             "type_badge": view.type_badge,
             "version": version,
         }
@@ -68,6 +78,7 @@ class Templates:
         return self._environment.get_template(template).render(
             selection=selection,
             chips=view.chips(selection),
+            empty=view.empty(selection),
             spans=view.spans(selection, begins_with_newest=selection.path == "/"),
             **context,
         )

@@ -12,7 +12,7 @@ from starlette.types import Scope
 from snapshots.adapters.web.services import SiteData
 from snapshots.app.errors import InvalidQuery
 from snapshots.app.queries.filters.filter_reader import FILTER_NAMES, FilterReader
-from snapshots.app.queries.session_queries import EVERYTHING, SessionFilter
+from snapshots.app.queries.session_queries import EVERYTHING, Dimension, SessionFilter
 
 Pairs = tuple[tuple[str, str], ...]
 """Names and values of filters, in the order of the address line."""
@@ -26,6 +26,9 @@ SPAN, ALL = "span", "all"
 NEWEST = timedelta(days=7)
 
 NONE = "none"
+
+NARROWED_ONCE = frozenset({"method", *(key.value for key in Dimension if key.is_repeated)})
+"""Filters of which a session may have several values: two of them cannot be asked for together."""
 
 
 class Selection(NamedTuple):
@@ -95,6 +98,21 @@ class Selection(NamedTuple):
         pairs = tuple(pair for pair in self.pairs if pair[0] not in {"since", "until"})
         limits = tuple((name, value) for name, value in (("since", since), ("until", until)) if value is not None)
         return href(self.path, (*pairs, *limits), {} if limits else {SPAN: ALL})
+
+    @property
+    def parameters(self) -> Sequence[tuple[str, str]]:
+        """Return what a form of the page sends along to keep its selection."""
+        return [*self.pairs, *self._kept_options.items()]
+
+    @property
+    def period(self) -> Mapping[str, str]:
+        """Return the limits of the period in the address line, by name."""
+        return {name: value for name, value in self.pairs if name in {"since", "until"}}
+
+    @property
+    def is_active(self) -> bool:
+        """Whether sessions are selected by what they did."""
+        return any(name in {"did", "not-did"} for name, _ in self.pairs)
 
     @property
     def asks_for_all(self) -> bool:
@@ -204,10 +222,23 @@ class PageLinks:
         return behaviour_path(key, value)
 
     def sessions(self, *filters: tuple[str, str | None]) -> str | None:
-        """Return the list of the sessions of the page, or of those with more filters."""
-        added = [(name, NONE if value is None else value) for name, value in filters]
-        own = [pair for pair in self._selection.pairs if pair not in self._more]
-        return href("/sessions", [*own, *self._more, *(pair for pair in added if pair not in own)], self._span)
+        """
+        Return the list of the sessions of the page, or of those with more filters.
+
+        Values of one filter are alternatives, so a filter replaces the page's own one of the same name. Where that
+        would select other sessions than those of the page, there is no list.
+        """
+        own = [*(pair for pair in self._selection.pairs if pair not in self._more), *self._more]
+        for name, value in filters:
+            text = NONE if value is None else value
+            same = [given for key, given in own if key == name]
+            if same and name == "did":
+                given = {word for each in same for word in each.split(",")}
+                text = ",".join(word for word in text.split(",") if word in given)
+            if same and name in NARROWED_ONCE and same != [text]:
+                return None
+            own = [*(pair for pair in own if pair[0] != name or name in NARROWED_ONCE), (name, text)]
+        return href("/sessions", list(dict.fromkeys(own)), self._span)
 
     @property
     def _span(self) -> Mapping[str, str]:

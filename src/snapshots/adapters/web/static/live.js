@@ -39,6 +39,10 @@ for (const chart of document.querySelectorAll(".plot .columns")) {
   });
   let from = null;
   let isDragged = false;
+  const hint = document.createElement("p");
+  hint.className = "small hint";
+  hint.textContent = "Drag over the chart to select a period; Escape cancels. A column is a link.";
+  chart.closest(".plot").after(hint);
   const clear = () => { from = null; brush.setAttribute("width", "0"); };
   chart.addEventListener("pointerdown", (event) => { from = event.clientX; isDragged = false; });
   chart.addEventListener("dragstart", (event) => event.preventDefault());
@@ -58,6 +62,7 @@ for (const chart of document.querySelectorAll(".plot .columns")) {
     target.searchParams.set("until", spanOf(chosen.at(-1)).get("until"));
     location.assign(target);
   });
+  chart.addEventListener("pointercancel", clear);
   chart.addEventListener("click", (event) => { if (isDragged) event.preventDefault(); }, true);
   addEventListener("keydown", (event) => { if (event.key === "Escape") clear(); });
 }
@@ -71,23 +76,26 @@ if (live && window.EventSource) {
   const most = Math.max(body.rows.length, 14);
   const waiting = [];
   let isPaused = false;
+  let shown = 0;
   const show = (html) => {
     const holder = document.createElement("template");
     holder.innerHTML = html;
     for (const row of [...holder.content.querySelectorAll("tr")].reverse()) {
       body.querySelector(`tr[data-session="${CSS.escape(row.dataset.session)}"]`)?.remove();
+      shown += 1;
       row.classList.add("new-row");
       localize(row);
       body.prepend(row);
     }
     while (body.rows.length > most) body.deleteRow(-1);
   };
-  const label = () => { state.textContent = isPaused ? `Paused, ${waiting.length} new.` : "Live."; };
+  const label = () => { state.textContent = isPaused ? `Paused, ${waiting.length} new.` : shown ? `Live, ${shown} new.` : "Live."; };
   const stream = new EventSource(live.dataset.live);
   stream.addEventListener("open", () => { pause.hidden = false; label(); });
   stream.addEventListener("error", () => { state.textContent = "Not connected; trying again."; });
   stream.addEventListener("session", (event) => {
-    if (isPaused) { waiting.push(event.data); label(); } else show(event.data);
+    if (isPaused) { waiting.push(event.data); } else show(event.data);
+    label();
   });
   pause.addEventListener("click", () => {
     isPaused = !isPaused;
