@@ -39,6 +39,10 @@ class FakeData:
         """Queries that return the lines."""
         return self
 
+    def data_version(self) -> str:
+        """Return the same version always: nothing changes."""
+        return "1"
+
     def now(self) -> datetime:
         """Return the current time, always the same."""
         return datetime(2026, 1, 2, tzinfo=UTC)

@@ -89,15 +89,19 @@ async def next_of(reader: Reader | None) -> Sequence[str] | None:
 
 
 def test_every_reader_receives_a_new_session() -> None:
-    """The oldest first, and not those that were stored before."""
+    """The oldest first, after those that were stored before: no session is between a page and its feed."""
 
     async def scene(live: LiveFeeds) -> None:
         stored = Stored()
-        stored.add("old")
-        with live.reader("key", stored, name_of) as one, live.reader("key", stored, name_of) as two:
-            await asked(stored)
-            stored.add("a", "b")
-            assert [await next_of(one), await next_of(two)] == [["a", "b"]] * 2
+        stored.add("old", "older")
+        with live.reader("key", stored, name_of) as one:
+            assert await next_of(one) == ["old", "older"]
+            with live.reader("key", stored, name_of) as two:
+                assert await next_of(two) == ["old", "older"]
+                stored.add("a", "b")
+                assert [await next_of(one), await next_of(two)] == [["a", "b"]] * 2
+                with live.reader("key", stored, name_of) as three:
+                    assert await next_of(three) == ["old", "older", "a", "b"]
 
     run(scene)
 

@@ -61,7 +61,9 @@ class Feed:
         self._text_of = text_of
         self._count = count
         self.remembered: dict[str, None] = {}
-        """IDs of the sessions that were sent or old, the oldest first."""
+        """IDs of the sessions that were sent, the oldest first."""
+        self.latest: Sequence[str] = ()
+        """Texts of the newest sessions, the oldest first: a reader begins with them, so that it misses none."""
         self.readers: set[Reader] = set()
         self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(lambda _: self.end())
@@ -79,18 +81,18 @@ class Feed:
 
     async def _run(self) -> None:
         """Ask again and again, and pass new sessions on."""
-        is_first = True
         while True:
             began = monotonic()
             with suppress(SnapshotsError):  # such as a busy database: the next query may succeed
                 found = await self._answers.ask(self._query)
                 new = [line for line in reversed(found) if line.session_id not in self.remembered]
-                if new and not is_first:
-                    self._send(await self._answers.ask(partial(self._texts, new)))
+                if new:
+                    texts = await self._answers.ask(partial(self._texts, new))
+                    self.latest = [*self.latest, *texts][-MOST_NEW:]
+                    self._send(texts)
                 self.remembered |= dict.fromkeys(line.session_id for line in new)
                 for session_id in list(self.remembered)[:-REMEMBERED]:
                     del self.remembered[session_id]
-                is_first = False
             await asyncio.sleep(pause(monotonic() - began, self._count()))
 
     def _texts(self, lines: Sequence[SessionRow]) -> Sequence[str]:
@@ -130,7 +132,7 @@ class LiveFeeds:
     @contextmanager
     def reader(self, key: Hashable, query: Rows, text_of: TextOf) -> Iterator[Reader | None]:
         """
-        Open a reader of the new sessions of a selection; None if there are too many.
+        Open a reader of the newest sessions of a selection, and of new ones; None if there are too many readers.
 
         Args:
             key: Equal for equal selections and texts.
@@ -144,6 +146,8 @@ class LiveFeeds:
         if feed is None or feed.has_ended:
             feed = self._feeds[key] = Feed(self._answers, query, text_of, lambda: len(self._feeds))
         reader: Reader = asyncio.Queue()
+        if feed.latest:
+            reader.put_nowait(feed.latest)
         feed.readers.add(reader)
         self.open += 1
         try:

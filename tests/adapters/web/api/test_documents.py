@@ -2,13 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from snapshots.adapters.cli.settings import Settings
+from snapshots.adapters.web.live import Reader
 from snapshots.adapters.web.selection import Selection
 from snapshots.adapters.web.site import Streams
 from snapshots.app.queries.session_queries import SessionRow
@@ -152,14 +154,16 @@ def test_passwords_are_left_out_unless_the_operator_shows_them(site: TestClient,
 
 
 class OnePage:
-    """A feed that sends the newest sessions once."""
+    """Feeds whose readers receive the newest session, and no more."""
 
-    is_full = False
-
-    async def read(
-        self, _key: object, query: Callable[[], Sequence[SessionRow]]
-    ) -> AsyncIterator[Sequence[SessionRow]]:
-        yield query()[:1]
+    @contextmanager
+    def reader(
+        self, _key: object, query: Callable[[], Sequence[SessionRow]], text_of: Callable[[SessionRow], str]
+    ) -> Iterator[Reader]:
+        reader: Reader = asyncio.Queue()
+        reader.put_nowait([text_of(query()[0])])
+        reader.put_nowait(None)
+        yield reader
 
 
 def test_new_sessions_are_sent_as_documents(site: TestClient, loaded: str) -> None:
@@ -167,14 +171,11 @@ def test_new_sessions_are_sent_as_documents(site: TestClient, loaded: str) -> No
     (row,) = site.get("/api/v1/sessions", params={"limit": 1}).json()["rows"]
     application = CommandApplication(Settings(db=loaded))
     live: Any = OnePage()
-    response: Any = Streams(application, live, str).documents(Selection("", (), {}))
+    response = Streams(application, live, str).documents(Selection("", (), {}))
 
-    async def sent() -> list[str]:
-        return [event async for event in response.body_iterator]
-
-    (event,) = asyncio.run(sent())
+    found = TestClient(response, "http://127.0.0.1").get("/").text
     application.close()
 
-    assert event.startswith("event: session\ndata: {")
-    assert event.endswith("}\n\n")
-    assert json.loads(event.partition("data: ")[2]) == row
+    assert found.startswith(": still here\n\nevent: session\ndata: {")
+    assert found.endswith("}\n\n")
+    assert json.loads(found.partition("data: ")[2]) == row

@@ -67,40 +67,57 @@ for (const chart of document.querySelectorAll(".plot .columns")) {
   addEventListener("keydown", (event) => { if (event.key === "Escape") clear(); });
 }
 
-// New sessions appear at the top; while paused they are counted.
+// New sessions appear at the top; while paused they are counted. A stream begins with the newest sessions, so that none
+// is missing that was stored between the page and its stream, or while it was not connected.
 const live = document.querySelector("[data-live]");
 if (live && window.EventSource) {
   const body = live.querySelector("tbody");
   const state = live.querySelector(".live-state");
   const pause = live.querySelector(".pause");
   const most = Math.max(body.rows.length, 14);
+  const timeOf = (row) => Date.parse(row?.querySelector("time")?.dateTime) || 0;
+  const newestAtLoad = timeOf(body.rows[0]);
+  const seen = new Set([...body.rows].map((row) => row.dataset.session));
   const waiting = [];
   let isPaused = false;
   let shown = 0;
-  const show = (html) => {
-    const holder = document.createElement("template");
-    holder.innerHTML = html;
-    for (const row of [...holder.content.querySelectorAll("tr")].reverse()) {
-      body.querySelector(`tr[data-session="${CSS.escape(row.dataset.session)}"]`)?.remove();
-      shown += 1;
-      row.classList.add("new-row");
-      localize(row);
-      body.prepend(row);
-    }
+  const show = (row) => {
+    body.querySelector(`tr[data-session="${CSS.escape(row.dataset.session)}"]`)?.remove();
+    localize(row);
+    body.prepend(row);
     while (body.rows.length > most) body.deleteRow(-1);
   };
-  const label = () => { state.textContent = isPaused ? `Paused, ${waiting.length} new.` : shown ? `Live, ${shown} new.` : "Live."; };
-  const stream = new EventSource(live.dataset.live);
-  stream.addEventListener("open", () => { pause.hidden = false; label(); });
-  stream.addEventListener("error", () => { state.textContent = "Not connected; trying again."; });
-  stream.addEventListener("session", (event) => {
-    if (isPaused) { waiting.push(event.data); } else show(event.data);
+  const label = () => {
+    const more = waiting.filter((row) => row.classList.contains("new-row")).length;
+    state.textContent = isPaused ? `Paused, ${more} new.` : shown ? `Live, ${shown} new.` : "Live.";
+  };
+  const receive = (event) => {
+    const holder = document.createElement("template");
+    holder.innerHTML = event.data;
+    const row = holder.content.querySelector("tr");
+    if (!row) return;
+    if (!seen.has(row.dataset.session) && timeOf(row) >= newestAtLoad) {
+      row.classList.add("new-row");
+      shown += 1;
+    }
+    seen.add(row.dataset.session);
+    if (isPaused) waiting.push(row); else show(row);
     label();
-  });
+  };
+  const connect = () => {
+    const stream = new EventSource(live.dataset.live);
+    stream.addEventListener("open", () => { pause.hidden = false; label(); });
+    stream.addEventListener("session", receive);
+    stream.addEventListener("error", () => {
+      state.textContent = "Not connected; trying again.";
+      if (stream.readyState === EventSource.CLOSED) setTimeout(connect, 30000);  // refused: too many readers
+    });
+  };
+  connect();
   pause.addEventListener("click", () => {
     isPaused = !isPaused;
     pause.textContent = isPaused ? "Show" : "Pause";
-    if (!isPaused) for (const html of waiting.splice(0)) show(html);
+    if (!isPaused) for (const row of waiting.splice(0)) show(row);
     label();
   });
 }
