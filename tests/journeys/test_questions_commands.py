@@ -346,9 +346,9 @@ def test_contradictory_options_are_a_usage_error(loaded: Run, arguments: tuple[s
 def test_indexes_of_queries_are_dropped_and_built(loaded: Run) -> None:
     """A new database has them."""
     assert loaded("indexes")[1] == "All indexes exist.\n"
-    assert loaded("indexes", "--drop")[1].count("dropped") == 7
+    assert loaded("indexes", "--drop")[1].count("dropped") == 8
     assert loaded("indexes", "--drop")[1] == "No index to drop.\n"
-    assert loaded("indexes")[1].count("built") == 7
+    assert loaded("indexes")[1].count("built") == 8
 
 
 def test_verify_reports_how_many_of_very_many_sessions_it_checked(loaded: Run, monkeypatch: pytest.MonkeyPatch) -> None:

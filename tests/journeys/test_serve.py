@@ -106,6 +106,7 @@ def test_a_load_serves_the_page_of_what_it_loads(logs: Path, tmp_path: Path) -> 
     assert "no longer served" not in page.messages
 
 
+@pytest.mark.slow
 def test_the_page_of_a_load_has_the_settings_of_the_configuration_file(logs: Path, tmp_path: Path) -> None:
     """Those of `serve`, and the database of both."""
     config, recordings = tmp_path / "snapshots.toml", tmp_path / "tty"

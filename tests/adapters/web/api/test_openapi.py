@@ -19,6 +19,14 @@ from tests.adapters.web.api.conftest import SESSION
 
 EXAMPLES = {"{session_id}": SESSION, "{ip}": "8.8.4.4", "{keys}": "asn,user", "{asn}": "AS15169"}
 STREAM = "/api/v1/live"
+SLOW = {"network", "news", "overview", "stix"}
+"""Operations that ask much of the database for each request."""
+
+OF_EVERY_KIND = [
+    pytest.param(each, marks=pytest.mark.slow if each.name in SLOW else ())
+    for each in OPERATIONS
+    if each.path != STREAM
+]
 
 
 @pytest.fixture
@@ -86,7 +94,7 @@ def test_an_operation_answers_as_described(site: TestClient, described: Any, ope
     Draft202012Validator(schema).validate(document)
 
 
-@pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.path != STREAM], ids=lambda each: each.name)
+@pytest.mark.parametrize("operation", OF_EVERY_KIND, ids=lambda each: each.name)
 def test_an_operation_takes_exactly_the_described_filters(site: TestClient, described: Any, operation: Any) -> None:
     """All others are refused, with a sentence that names them."""
     path = re.sub(r"\{\w+\}", lambda found: EXAMPLES[found[0]], operation.path)
