@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -265,3 +266,45 @@ def test_several_honeypots_are_listed_as_filters(client: TestClient) -> None:
     assert '<h2 id="honeypots">Honeypots</h2>' in page
     assert '<a href="/?sensor=vps1&amp;span=all">vps1</a>' in page
     assert "honeypots" not in client.get("/?sensor=vps1&span=all").text
+
+
+def test_a_session_states_whether_a_list_rules_out_an_anonymizer(client: TestClient) -> None:
+    """The list before the attack is too old; a very common password is shown as text."""
+    page = client.get("/session/7b403337ee64").text
+
+    assert "VPN, TOR or PROXY not known: iporigin of 2026-10-05, 49.1 days before the attack" in page
+    assert "<code>123456</code>" in page
+
+
+def test_then_and_now_are_those_of_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of any attack of the address, also if many followed; an address that moved is shown as such."""
+    monkeypatch.setattr("snapshots.adapters.web.pages.PER_PAGE", 1)
+    url = f"sqlite:///{tmp_path}/test.db"
+    today = datetime.now(UTC)
+    log, table = tmp_path / "cowrie.json", tmp_path / "moved.csv"
+    log.write_text(
+        "".join(
+            json.dumps(
+                {
+                    "eventid": "cowrie.session.connect",
+                    "session": f"a{days:02}",
+                    "timestamp": f"{today - timedelta(days=days):%Y-%m-%d}T10:00:00Z",
+                    "src_ip": "8.8.8.8",
+                }
+            )
+            + "\n"
+            for days in (5, 4)
+        )
+    )
+    table.write_text("start_ip,end_ip,asn,country\n8.8.8.0,8.8.8.255,64500,DE\n")
+    as_of = f"{today - timedelta(days=2):%Y-%m-%d}"
+    assert main(["load", "-q", str(log), "--db", url]) == 0
+    assert main(["facts", "import", str(table), "--name", "moved", "--as-of", as_of, "--db", url]) == 0
+
+    with site_client(url) as client:
+        pages = [client.get(f"/session/{session}").text for session in ("a05", "a04")]
+        address = client.get("/address/8.8.8.8").text
+
+    assert [page.count('data-label="Now"') for page in pages] == [3, 3]
+    assert all("AS64500" in page for page in pages)
+    assert "It moved: AS15169 Google LLC when it attacked, AS64500" in address

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -30,6 +31,7 @@ from snapshots.adapters.web.view import stated
 from snapshots.app.errors import InvalidQuery
 from snapshots.app.queries.common_passwords import common_passwords
 from snapshots.app.queries.comparisons.figures import figures_of
+from snapshots.app.queries.explained import anonymizer_lists, anonymizers_ruled_out, explained
 from snapshots.app.queries.filters.filter_reader import FILTER_NAMES
 from snapshots.app.queries.filters.filter_text import filter_text
 from snapshots.app.queries.overview import Overview
@@ -175,7 +177,7 @@ class Pages:
     async def session(self, request: Request) -> Response:
         """Answer with a session: what it did, and where its facts come from."""
         wanted = request.path_params["session_id"]
-        found, current, alike = await self._answers.ask(lambda: self._session(wanted))
+        found, current, alike, ruled_out = await self._answers.ask(lambda: self._session(wanted))
         if found.session.session_id != wanted:
             return RedirectResponse(session_path(found.session.session_id), status_code=303)
         session, snapshot = found.session, found.session.snapshot
@@ -190,6 +192,7 @@ class Pages:
             snapshot=snapshot,
             methods=fact_methods(snapshot, sighting.seen_at) if snapshot and sighting else {},
             current=current,
+            ruled_out=ruled_out,
             timed=_timed(found),
             recordings=self._replays.names(session),
             logins=[self._public_login(login) for login in found.logins],
@@ -199,14 +202,15 @@ class Pages:
             links=PageLinks(selection),
         )
 
-    def _session(self, wanted: str) -> tuple[Explanation, SessionRow | None, Sequence[SessionRow]]:
-        """Return a session by its ID or its beginning, its current facts, and sessions that are alike."""
-        found = self._data.reports.explain(wanted)
-        if found is None:
-            alike = self._data.session_queries.session_ids(wanted, limit=2)
-            found = self._data.reports.explain(alike[0]) if len(alike) == 1 else None
-        if found is None:
-            raise NotFound(f"there is no session {wanted[:80]!r}")
+    def _session(self, wanted: str) -> tuple[Explanation, SessionRow | None, Sequence[SessionRow], Sequence[str]]:
+        """Return a session by its ID or its beginning, its current facts, sessions alike, and what lists rule out."""
+        data = self._data
+        found = explained(data.reports, data.session_queries, wanted, database=data.shown_database)
+        ruled_out = anonymizers_ruled_out(found, anonymizer_lists(data.fact_validity, found))
+        return found, self._current(found), self._alike(found), ruled_out
+
+    def _alike(self, found: Explanation) -> Sequence[SessionRow]:
+        """Return other sessions with the same commands, else those with the same client."""
         behaviour = found.session.behaviour
         for key, value in (
             (Dimension.COMMANDS, behaviour.command_signature),
@@ -217,23 +221,25 @@ class Pages:
                 lines = self._data.session_queries.lines(same, limit=ALIKE + 1).lines
                 others = [line for line in lines if line.session_id != found.session.session_id]
                 if others:
-                    return found, self._current(found), others[:ALIKE]
-        return found, self._current(found), ()
+                    return others[:ALIKE]
+        return ()
 
     def _current(self, found: Explanation) -> SessionRow | None:
         """Return the row of a session with the facts of today's tables; None if none is newer than the attack."""
-        sighting = found.session.sighting
-        if sighting is None:
+        sighting, at = found.session.sighting, found.session.first_event_at
+        if sighting is None or at is None:
             return None
-        at = found.session.first_event_at
-        return self._now_of(sighting.address.text, at.isoformat() if at is not None else "", found.session.session_id)
+        lines = self._with_current_facts(sighting.address.text, since=at, until=at + timedelta(microseconds=1))
+        return next((line for line in lines if line.session_id == found.session.session_id), None)
 
-    def _now_of(self, address: str, since: str, session_id: str = "") -> SessionRow | None:
-        pairs = [("address", address), *([("since", since)] if since else [])]
-        session_filter = Selection("", tuple(pairs), {}).filter(self._data)
-        now = replace(session_filter, network_time=NetworkTime.NOW)
-        lines = self._data.session_queries.lines(now, limit=PER_PAGE).lines
-        return next((line for line in lines if not session_id or line.session_id == session_id), None)
+    def _with_current_facts(
+        self, address: str, *, since: datetime | None = None, until: datetime | None = None
+    ) -> Sequence[SessionRow]:
+        """Return the newest sessions of an address with the facts of today's tables, if these are newer."""
+        own = SessionFilter(
+            since=since, until=until, values={Dimension.ADDRESS: [address]}, network_time=NetworkTime.NOW
+        )
+        return self._data.session_queries.lines(own, limit=PER_PAGE).lines
 
     async def address(self, request: Request) -> Response:
         """Answer with an address: its facts at its attacks and now, what each table states, and its sessions."""
@@ -258,7 +264,7 @@ class Pages:
                 "known": known,
                 "page": page,
                 "networks": networks,
-                "current": self._now_of(address, ""),
+                "current": next(iter(self._with_current_facts(address)), None),
             }
 
         found = await self._answers.ask(ask)
@@ -336,9 +342,9 @@ class Pages:
         return replace(found, passwords=[_hidden(group) for group in found.passwords])
 
     def _public_login(self, login: StoredLogin) -> StoredLogin:
-        if self._options.shows_passwords or login.password_hash in common_passwords():
-            return login
-        return login._replace(password=None)
+        common = common_passwords().get(login.password_hash or "")
+        kept = login.password if self._options.shows_passwords else None
+        return login._replace(password=common if kept is None else kept)
 
 
 def _hidden(group: Group) -> Group:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from snapshots.app.errors import NoSuchSession
 from snapshots.app.queries.reports import Explanation, Reports
 from snapshots.app.queries.session_queries import SessionQueries
-from snapshots.app.queries.validity import AnonymizerList, FactValidity
+from snapshots.app.queries.validity import ANONYMIZERS, AnonymizerList, FactValidity, anonymizer_texts
 from snapshots.app.safe_text import escaped
+from snapshots.domain.facts.fact_kind import FactKind
 
 SHOWN = 5
 """Sessions that are listed if several begin alike."""
@@ -49,3 +50,11 @@ def anonymizer_lists(fact_validity: FactValidity, explanation: Explanation) -> S
     if sighting is None:
         return []
     return fact_validity.anonymizer_lists(explanation.considered, sighting.seen_at)
+
+
+def anonymizers_ruled_out(explanation: Explanation, lists: Sequence[AnonymizerList]) -> Sequence[str]:
+    """Return whether lists rule out that a session came from an anonymizer; nothing if its snapshot is of one."""
+    snapshot = explanation.session.snapshot
+    if snapshot is None or (snapshot.ip_type is not None and FactKind(snapshot.ip_type.value) in ANONYMIZERS):
+        return []
+    return anonymizer_texts(lists)

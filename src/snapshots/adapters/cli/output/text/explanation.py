@@ -9,12 +9,12 @@ from rich.text import Text
 
 from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.app.queries.common_passwords import common_passwords
+from snapshots.app.queries.explained import anonymizers_ruled_out
 from snapshots.app.queries.reports import FIELD_NAMES, Explanation
-from snapshots.app.queries.validity import ANONYMIZERS, AnonymizerList, anonymizer_texts
+from snapshots.app.queries.validity import AnonymizerList
 from snapshots.app.wording import count_of
 from snapshots.domain.address.source_ip import SightingKind
 from snapshots.domain.facts.build_moment import moment_text
-from snapshots.domain.facts.fact_kind import FactKind
 from snapshots.domain.facts.observation import IpFacts, labels_of
 from snapshots.domain.session.behaviour import Behaviour, Trait
 from snapshots.domain.session.summary import SessionSummary
@@ -65,12 +65,6 @@ def _login_rows(explanation: Explanation) -> Iterator[tuple[str, Text]]:
         yield "", Text(f"{count_of(missing, 'attempt')} without stored credentials")
 
 
-def _not_listed(snapshot: IpSnapshot, lists: Sequence[AnonymizerList]) -> Sequence[str]:
-    """Return whether lists rule an anonymizer out; nothing if the snapshot is of one."""
-    is_anonymizer = snapshot.ip_type is not None and FactKind(snapshot.ip_type.value) in ANONYMIZERS
-    return [] if is_anonymizer else anonymizer_texts(lists)
-
-
 def _hash_text(password_hash: str | None) -> str:
     return f"SHA-256 {password_hash}" if password_hash else "no password"
 
@@ -110,7 +104,7 @@ def show_explanation(console: Console, explanation: Explanation, lists: Sequence
             ("ASN", _fact(str(snapshot.asn or ""), "asn", explanation, organization)),
             ("country", _fact(snapshot.country or "", "country", explanation)),
             ("IP type", _fact(snapshot.ip_type.value if snapshot.ip_type else "", "ip_type", explanation)),
-            *(("", Text(text)) for text in _not_listed(snapshot, lists)),
+            *(("", Text(text)) for text in anonymizers_ruled_out(explanation, lists)),
             ("method", f"{snapshot.method.value}: facts {snapshot.method.explanation}"),
             ("sources", printable(" ".join(snapshot.builds), 250)),
             ("newest table", f"{_moment(snapshot.enrichment_at)}, even if it has no entry for the address"),
