@@ -27,7 +27,7 @@ def signed(value: int) -> str:
 
 
 def first_upper(text: str) -> str:
-    """Return text with its first letter as a capital; unlike `capitalize`, the others stay."""
+    """Return text with its first letter as a capital, and the others unchanged."""
     return text[:1].upper() + text[1:]
 
 

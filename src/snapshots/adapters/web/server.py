@@ -120,7 +120,7 @@ class Server(uvicorn.Server):
         self._site = site
         self._is_stopped = is_stopped
 
-    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]  # a generator there
         """Leave signals to the caller."""
         return nullcontext()
 
