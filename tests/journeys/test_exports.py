@@ -16,7 +16,7 @@ import stix2
 
 from snapshots.__main__ import main
 from snapshots.adapters.feeds import session_columns
-from snapshots.adapters.feeds.abuseipdb import MAX_COMMENT_BYTES
+from snapshots.adapters.feeds.formats.abuseipdb import MAX_COMMENT_BYTES
 from snapshots.app.pip_install import pip_install
 from tests.journeys.conftest import NEW, Run
 

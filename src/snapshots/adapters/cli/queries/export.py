@@ -19,12 +19,12 @@ from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.output.progress import CountBar
 from snapshots.adapters.cli.output.table import Form, write_lines
 from snapshots.adapters.cli.services import OpenApplication
-from snapshots.adapters.feeds.abuseipdb import MAX_AGE, MAX_LINES, write_reports
-from snapshots.adapters.feeds.block_list import RESEARCH_SCANNERS, AllowList, BlockList, Style
-from snapshots.adapters.feeds.ecs import ecs_lines
-from snapshots.adapters.feeds.parquet import write_parquet
+from snapshots.adapters.feeds.formats.abuseipdb import MAX_AGE, MAX_LINES, write_reports
+from snapshots.adapters.feeds.formats.blocklist import RESEARCH_SCANNERS, AllowList, BlockList, Style
+from snapshots.adapters.feeds.formats.ecs import ecs_lines
+from snapshots.adapters.feeds.formats.parquet import write_parquet
+from snapshots.adapters.feeds.formats.stix import StixWriter
 from snapshots.adapters.feeds.session_columns import EXPORT_COLUMNS, export_values, flat_values
-from snapshots.adapters.feeds.stix import StixWriter
 from snapshots.app.queries.address_activity import by_address_and_day
 from snapshots.app.queries.paging import ACTIVITY_PAGE, every_address, every_line
 from snapshots.app.queries.session_queries import SessionRow

@@ -14,11 +14,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from snapshots.adapters.feeds.abuse_report import text_report
-from snapshots.adapters.feeds.block_list import RESEARCH_SCANNERS, AllowList, BlockList, Style
+from snapshots.adapters.feeds.formats.blocklist import RESEARCH_SCANNERS, AllowList, BlockList, Style
+from snapshots.adapters.feeds.formats.stix import StixWriter
 from snapshots.adapters.feeds.json_text import plain
 from snapshots.adapters.feeds.rows import write_csv
 from snapshots.adapters.feeds.session_columns import EXPORT_COLUMNS, export_values, flat_values
-from snapshots.adapters.feeds.stix import StixWriter
 from snapshots.adapters.web.api.conditional import headers_of, is_kept, not_modified, tag_of
 from snapshots.adapters.web.api.documents import asn_in
 from snapshots.adapters.web.api.parameters import Asked

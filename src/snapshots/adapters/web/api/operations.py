@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from snapshots.adapters.feeds.block_list import Style
+from snapshots.adapters.feeds.formats.blocklist import Style
 from snapshots.adapters.feeds.query_documents import GROUP_KEYS, NETWORK_TIMES
 from snapshots.adapters.web.api.parameters import Asked, Parameter
 from snapshots.adapters.web.selection import read_selection

@@ -4,7 +4,7 @@ from io import BytesIO
 
 from pyarrow.parquet import ParquetFile
 
-from snapshots.adapters.feeds.parquet import VALUES_PER_GROUP, write_parquet
+from snapshots.adapters.feeds.formats.parquet import VALUES_PER_GROUP, write_parquet
 from snapshots.app.queries.session_queries import SESSION_COLUMNS, SessionRow
 from snapshots.domain.session.activity import Activity
 from snapshots.domain.session.logins import MOST_CREDENTIALS, StoredLogin

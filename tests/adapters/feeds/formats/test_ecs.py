@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from snapshots.adapters.feeds.ecs import INDEX, ecs_document, ecs_lines
+from snapshots.adapters.feeds.formats.ecs import INDEX, ecs_document, ecs_lines
 from snapshots.adapters.feeds.json_text import plain
 from snapshots.app.queries.session_queries import SESSION_COLUMNS, SessionRow
 from snapshots.domain.session.activity import Activity

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapshots.adapters.feeds.block_list import RESEARCH_SCANNERS, AllowList, BlockList, Style
+from snapshots.adapters.feeds.formats.blocklist import RESEARCH_SCANNERS, AllowList, BlockList, Style
 from snapshots.app.errors import SourceUnreadable
 
 addresses = st.sets(

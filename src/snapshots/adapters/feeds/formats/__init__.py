@@ -1,0 +1,1 @@
+"""Formats of `snapshots export`, one in each module."""
