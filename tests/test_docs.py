@@ -17,6 +17,7 @@ from sqlalchemy import create_engine
 from tools.build_docs import (
     CLI_REFERENCE,
     CONSOLE,
+    EXPORT_GUIDE,
     LOG,
     TABLE_REFERENCE,
     Folder,
@@ -24,6 +25,7 @@ from tools.build_docs import (
     documents,
     examples,
     table_reference,
+    with_format_table,
 )
 
 import snapshots
@@ -174,6 +176,14 @@ def test_the_command_line_reference_matches_the_program() -> None:
 def test_the_reference_of_layouts_is_that_of_the_program() -> None:
     """To renew it, run tools/build_docs.py."""
     assert TABLE_REFERENCE.read_text() == table_reference()
+
+
+def test_the_guide_to_exports_has_every_format() -> None:
+    """To renew its table, run tools/build_docs.py."""
+    guide = EXPORT_GUIDE.read_text()
+
+    assert "| `csv` | " in guide
+    assert guide == with_format_table(guide)
 
 
 def test_the_example_for_other_loaders_runs_unchanged(

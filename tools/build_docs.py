@@ -1,7 +1,8 @@
 """
-Renews the parts of the documents that are made by the program: the command-line reference, and the output of examples.
+Renews the parts of the documents that are made by the program: references, tables, and the output of examples.
 
-Run it after changing a command, a help text or what a command prints: `.venv/bin/python tools/build_docs.py`.
+Run it after changing a command, a help text, a format of exports, a layout of tables, or what a command prints:
+`.venv/bin/python tools/build_docs.py`.
 """
 
 import io
@@ -21,11 +22,15 @@ import click
 
 from snapshots.__main__ import main as main_program
 from snapshots.adapters.cli.main import cli
+from snapshots.adapters.feeds.export_format import Format
+from snapshots.adapters.feeds.export_formats import export_formats
 from snapshots.adapters.intel.layouts.detect import LAYOUTS
 
 CLI_REFERENCE = Path("docs/reference/cli.md")
 LOG = Path("src/snapshots/adapters/cli/data/cowrie.json.gz")
 TABLE_REFERENCE = Path("docs/reference/tables.md")
+EXPORT_GUIDE = Path("docs/how-to/export.md")
+FORMAT_TABLE = re.compile(r"(?<=^\| format \| contents \|\n\| --- \| --- \|\n)(?:\|.*\n)+", re.MULTILINE)
 CONSOLE = re.compile(r"(?<=```console\n)(.*?)(?=^```$)", re.MULTILINE | re.DOTALL)
 HELP_WIDTH = 100
 CLI_HEAD = """\
@@ -80,6 +85,16 @@ def cli_reference() -> str:
 def table_reference() -> str:
     """Return the reference of the layouts of tables."""
     return TABLE_HEAD + "".join(f"| `{layout.name}` | {layout.summary} |\n" for layout in LAYOUTS)
+
+
+def with_format_table(guide: str) -> str:
+    """Return the guide to exports with the table of all formats."""
+    rows = [f"| {_named(each)} | {each.description} |\n" for each in export_formats().values()]
+    return FORMAT_TABLE.sub(lambda _: "".join(rows), guide)
+
+
+def _named(written: Format) -> str:
+    return f"[`{written.name}`]({written.url})" if written.url else f"`{written.name}`"
 
 
 def _section(path: tuple[str, ...], command: click.Command) -> str:
@@ -199,6 +214,7 @@ def renew(document: Path) -> None:
 def main() -> None:
     CLI_REFERENCE.write_text(cli_reference())
     TABLE_REFERENCE.write_text(table_reference())
+    EXPORT_GUIDE.write_text(with_format_table(EXPORT_GUIDE.read_text()))
     for document in documents():
         if CONSOLE.search(document.read_text()):
             renew(document)

@@ -16,6 +16,7 @@ import stix2
 
 from snapshots.__main__ import main
 from snapshots.adapters.feeds import session_columns
+from snapshots.adapters.feeds.export_formats import export_formats
 from snapshots.adapters.feeds.formats.abuseipdb import MAX_COMMENT_BYTES
 from snapshots.app.pip_install import pip_install
 from tests.journeys.conftest import NEW, Run
@@ -89,6 +90,48 @@ def demo(run: Run) -> Run:
 
 def ndjson(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
+
+
+FORMATS = list(export_formats())
+
+
+def test_every_module_of_a_format_is_found() -> None:
+    """By a name of its own; a second format of the same name would hide the first."""
+    modules = {file.stem for file in Path("src/snapshots/adapters/feeds/formats").glob("*.py")} - {"__init__"}
+
+    assert len(FORMATS) == len(modules) > 1
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_that_may_have_passwords_is_readable_by_its_owner_only(hostile: Run, tmp_path: Path, name: str) -> None:
+    """Every other format has none, also if they are stored."""
+    path = tmp_path / "exported"
+    assert hostile("export", path, "--format", name)[0] == 0
+
+    is_private = path.stat().st_mode & 0o077 == 0
+    assert is_private != export_formats()[name].is_public
+    assert is_private or PASSWORD[:-1].encode() not in path.read_bytes()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_is_the_same_each_time_and_can_be_empty(hostile: Run, tmp_path: Path, name: str) -> None:
+    """So that files can be compared; a filter that selects nothing is no error."""
+    for file in ("first", "again"):
+        assert hostile("export", tmp_path / file, "--format", name)[0] == 0
+    code, _, err = hostile("export", tmp_path / "empty", "--format", name, "--since", "2100-01-01")
+
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "again").read_bytes()
+    assert (code, "0 " in err.splitlines()[-1]) == (0, True)
+    assert (tmp_path / "empty").exists()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_misspelled_value_is_an_error_in_every_format(demo: Run, tmp_path: Path, name: str) -> None:
+    """And no file is written."""
+    code, _, err = demo("export", tmp_path / "exported", "--format", name, "--sensor", "nothing")
+
+    assert (code, "nothing" in err) == (2, True)
+    assert not (tmp_path / "exported").exists()
 
 
 def test_what_was_done_is_the_same_in_every_format(hostile: Run, tmp_path: Path) -> None:
@@ -195,7 +238,7 @@ def test_reports_to_abuseipdb_have_no_text_of_the_attacker_and_nothing_of_the_ho
 
 def test_reports_that_abuseipdb_would_refuse_are_announced(demo: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Too many, and too old ones."""
-    monkeypatch.setattr("snapshots.adapters.cli.queries.export.MAX_LINES", 3)
+    monkeypatch.setattr("snapshots.adapters.feeds.formats.abuseipdb.MAX_LINES", 3)
     found, err = reports(demo)
 
     assert {row["Categories"] for row in found} >= {"18,22", "15,18,22", "15,18,23"}

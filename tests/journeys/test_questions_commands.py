@@ -245,7 +245,7 @@ def test_an_output_file_is_written_completely_or_not_at_all(
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("snapshots.adapters.cli.queries.export.write_lines", full)
+    monkeypatch.setattr("snapshots.adapters.feeds.formats.csv.csv_texts", full)
     code, _, err = loaded("export", path)
 
     assert (code, err) == (1, f"Error: {path} cannot be written: No space left on device\n")

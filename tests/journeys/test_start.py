@@ -21,6 +21,8 @@ HEAVY = {
     "rich",
     "structlog",
     "dependency_injector",
+    "pyarrow",
+    "stix2",
 }
 """Modules that take longer to import than help to be printed."""
 
@@ -48,6 +50,11 @@ def test_help_and_errors_of_the_program_import_no_heavy_library(arguments: list[
 def test_a_query_imports_neither_templates_nor_metrics_nor_migrations() -> None:
     """Only the commands that use them do."""
     assert not imported_by("query", "--db", "nothing.db") & UNUSED
+
+
+def test_help_of_exports_imports_no_package_of_a_format() -> None:
+    """Every format is imported to be listed, and what it needs to write is not."""
+    assert not imported_by("export", "--help") & {"pyarrow", "stix2"}
 
 
 @pytest.mark.parametrize("arguments", [["query"], ["explain", "s"], ["report"], ["load", "log"]])

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from enum import Enum
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import click
@@ -14,6 +15,8 @@ Decorated = Callable[..., Any]
 
 HELP_OPTIONS = frozenset({"-h", "--help"})
 """Options with which a command prints its help, also if the configuration file is broken."""
+
+NO_TERMS: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
 class Section(Enum):
@@ -84,8 +87,16 @@ def renamed_option(
 class _CommandMixin(click.Command):
     """Help with options in sections, followed by examples; defaults from the configuration file."""
 
-    def __init__(self, *args: Any, examples: Sequence[str] = (), reads_config_file: bool = True, **more: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        terms: Mapping[str, Mapping[str, str]] = NO_TERMS,
+        examples: Sequence[str] = (),
+        reads_config_file: bool = True,
+        **more: Any,
+    ) -> None:
         super().__init__(*args, **more)
+        self.terms = terms
         self.examples = tuple(examples)
         self.reads_config_file = reads_config_file
 
@@ -114,8 +125,11 @@ class _CommandMixin(click.Command):
                     formatter.write_dl(records)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples as they are, without wrapping."""
+        """Write the explained terms, and the examples as they are, without wrapping."""
         super().format_epilog(ctx, formatter)
+        for heading, terms in self.terms.items():
+            with formatter.section(heading):
+                formatter.write_dl([*terms.items()])
         if self.examples:
             with formatter.section("Examples"):
                 for example in self.examples:
@@ -134,6 +148,7 @@ class Command(_CommandMixin):
     A command.
 
     Args:
+        terms: Terms with their meanings, by the heading under which help lists them.
         examples: Complete command lines, shown at the end of the help.
         reads_config_file: Whether options that are not given have the values of the configuration file.
     """

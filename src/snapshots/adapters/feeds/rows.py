@@ -2,9 +2,9 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, TextIO
+from typing import Any
 
 from snapshots.adapters.feeds.json_text import plain
 from snapshots.app.queries.session_queries import SESSION_COLUMNS, SessionRow
@@ -21,25 +21,25 @@ def session_columns(line: SessionRow) -> dict[str, Any]:
     return dict(zip(SESSION_COLUMNS, line, strict=False))  # without what was done
 
 
-def write_ndjson(rows: Iterable[Iterable[Any]], to: TextIO, names: Sequence[str]) -> int:
-    """Stream rows, given as the values of the keys *names*, and return how many were written."""
-    written = 0
-    for row in rows:
-        to.write(json.dumps(dict(zip(names, row, strict=True)), default=plain) + "\n")
-        written += 1
-    return written
+def json_line(names: Iterable[str], values: Iterable[Any]) -> str:
+    """Return a row as a JSON object on one line, without the end of the line."""
+    return json.dumps(dict(zip(names, values, strict=True)), default=plain)
 
 
-def write_csv(rows: Iterable[Iterable[Any]], to: TextIO, names: Sequence[str] | None) -> int:
-    """Stream rows after a line with the names of their values, if any; return how many rows were written."""
-    written = 0
-    writer = csv.writer(to, lineterminator="\n", quoting=csv.QUOTE_ALL)  # readers may use another separator
-    if names is not None:
-        writer.writerow(names)
+class _Returning:
+    """A file for a CSV writer, which returns each line instead of storing it."""
+
+    def write(self, line: str) -> str:
+        """Return the line."""
+        return line
+
+
+def csv_lines(rows: Iterable[Iterable[Any]], names: Iterable[str]) -> Iterator[str]:
+    """Yield a line with the names of the columns, then a line for each row."""
+    writer = csv.writer(_Returning(), lineterminator="\n", quoting=csv.QUOTE_ALL)  # readers may use another separator
+    yield writer.writerow(names)
     for row in rows:
-        writer.writerow([CELLS.get(type(value), cell)(value) for value in row])
-        written += 1
-    return written
+        yield writer.writerow([CELLS.get(type(value), cell)(value) for value in row])
 
 
 def cell(value: object) -> str:

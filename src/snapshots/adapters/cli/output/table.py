@@ -2,10 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Any, TextIO
 
 import click
 from rich.console import Console
@@ -14,7 +13,7 @@ from rich.text import Text
 from snapshots.adapters.cli.output.fitted_table import Content, FittedColumn, fitted, print_fitted
 from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.adapters.feeds.json_text import plain
-from snapshots.adapters.feeds.rows import Row, write_csv, write_ndjson
+from snapshots.adapters.feeds.rows import Row, csv_lines, json_line
 
 IDENTIFIERS = frozenset({"asn", "source_port"})
 """Columns of numbers without thousands separators."""
@@ -53,13 +52,10 @@ def print_rows(
         _print_table(console, rows, about or {}, full=full)
     elif form is Form.JSON:
         sys.stdout.write(json.dumps({**(about or {}), "rows": list(rows)}, indent=2, default=plain) + "\n")
+    elif form is Form.NDJSON:
+        sys.stdout.writelines(f"{json_line(names, row.values())}\n" for row in rows)
     else:
-        write_lines((row.values() for row in rows), form, sys.stdout, names)
-
-
-def write_lines(rows: Iterable[Iterable[Any]], form: Form, to: TextIO, names: Sequence[str]) -> int:
-    """Stream rows, given as the values of the keys *names*, as NDJSON or CSV; return how many were written."""
-    return write_csv(rows, to, names) if form is Form.CSV else write_ndjson(rows, to, names)
+        sys.stdout.writelines(csv_lines((row.values() for row in rows), names))
 
 
 LONGEST, LONGEST_FULL = 80, 10_000

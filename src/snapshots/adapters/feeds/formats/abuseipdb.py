@@ -2,12 +2,13 @@
 
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
-from snapshots.app.queries.address_activity import AddressActivity
+from snapshots.adapters.feeds.export_format import Export, Format, text_stream
+from snapshots.app.queries.address_activity import AddressActivity, by_address_and_day
 from snapshots.app.wording import count_of
 
 HEADER = ("IP", "Categories", "ReportDate", "Comment")
@@ -86,3 +87,28 @@ def comment(each: AddressActivity) -> str:
     )
     hashes = [digest for digest in each.file_hashes if _SHA256.fullmatch(digest)]
     return f"{text} SHA-256: {', '.join(hashes)}." if hashes else text
+
+
+def _write(export: Export, to: BinaryIO) -> Sequence[str]:
+    with text_stream(to) as text:
+        reported = write_reports(by_address_and_day(export.sessions()), text, export.now)
+    warnings = []
+    if reported.count > MAX_LINES:
+        warnings.append(
+            f"Warning: AbuseIPDB takes {MAX_LINES:,} reports in one file: split it, or export a shorter period"
+        )
+    if reported.old:
+        warnings.append(
+            f"Warning: {count_of(reported.old, 'attack')} more than {MAX_AGE.days} days ago,"
+            f" which AbuseIPDB does not take: use --since {MAX_AGE.days}d"
+        )
+    return [*warnings, f"{count_of(reported.count, 'report')} written."]
+
+
+FORMAT = Format(
+    name="abuseipdb",
+    summary="Bulk reports to AbuseIPDB, one for each address and day.",
+    url="https://www.abuseipdb.com/bulk-report",
+    write=_write,
+    is_public=True,
+)

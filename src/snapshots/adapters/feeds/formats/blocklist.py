@@ -1,11 +1,15 @@
 """Write addresses as a list for a firewall."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address, ip_network
 from pathlib import Path
+from typing import BinaryIO
 
+from snapshots.adapters.feeds.export_format import Export, Format, FormatOption, text_stream
 from snapshots.app.errors import SourceUnreadable
+from snapshots.app.wording import count_of
+from snapshots.domain.errors import SnapshotsError
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -173,3 +177,47 @@ _WRITERS: Mapping[Style, Callable[[Mapping[int, Collection[str]]], Iterator[str]
     Style.NFTABLES: _nftables,
     Style.IPSET: _ipset,
 }
+
+
+class EmptyList(SnapshotsError):
+    """No address matches, and an empty list would replace one that is in use."""
+
+
+def _write(export: Export, to: BinaryIO) -> Sequence[str]:
+    options = export.options
+    allowed = [options["except"]] if options["except"] is not None else []
+    scanners = [RESEARCH_SCANNERS] if options["except-scanners"] else []
+    allow_list = AllowList.read(*allowed, *scanners)
+    found = BlockList(export.addresses(at_least=options["min-sessions"]), allow_list)
+    with text_stream(to) as text:
+        text.writelines(f"{line}\n" for line in found.lines(Style(options["style"])))
+    if not found.count and export.replaced is not None and not options["allow-empty"]:
+        raise EmptyList(
+            f"no addresses match, so {export.replaced} was not replaced: use --allow-empty to write an empty list"
+        )
+    removed = f"{count_of(found.removed, 'address', 'addresses')} left out as allowed."
+    return [*([removed] if found.removed else []), f"{count_of(found.count, 'address', 'addresses')} written."]
+
+
+FORMAT = Format(
+    name="blocklist",
+    summary="Routable source addresses, for a firewall.",
+    options=[
+        FormatOption(
+            name="style",
+            default=Style.PLAIN.value,
+            choices=tuple(style.value for style in Style),
+            help="Addresses, the blocks that they fill, or a file for `nft -f` or `ipset restore`.",
+        ),
+        FormatOption(name="min-sessions", default=1, help="Only addresses with at least this many sessions."),
+        FormatOption(name="except", help="Leave out these addresses and CIDR blocks, one per line."),
+        FormatOption(
+            name="except-scanners",
+            default=False,
+            help="Leave out the networks of Censys and Shodan (bundled list).",
+        ),
+        FormatOption(name="allow-empty", default=False, help="Replace a list also by an empty one."),
+    ],
+    write=_write,
+    is_public=True,
+)

@@ -1,9 +1,10 @@
-"""A session in the fields of the Elastic Common Schema."""
+"""Sessions in the fields of the Elastic Common Schema."""
 
 import json
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, BinaryIO
 
+from snapshots.adapters.feeds.export_format import Export, Format, FormatOption, sessions_written, text_stream
 from snapshots.adapters.feeds.json_text import plain
 from snapshots.adapters.feeds.session_columns import credential, is_address
 from snapshots.app.queries.session_queries import SessionRow
@@ -106,3 +107,19 @@ def _without_empty(document: dict[str, Any]) -> dict[str, Any]:
     """Return a document without empty values at any depth."""
     found = {name: _without_empty(value) if isinstance(value, dict) else value for name, value in document.items()}
     return {name: value for name, value in found.items() if value not in (None, {}, [])}
+
+
+def _write(export: Export, to: BinaryIO) -> Sequence[str]:
+    lines = ecs_lines(export.sessions(), is_bulk=export.options["bulk"])
+    with text_stream(to) as text:
+        text.writelines(f"{line}\n" for line in lines)
+    return [sessions_written(export.count)]
+
+
+FORMAT = Format(
+    name="ecs",
+    summary="Events in the fields of the Elastic Common Schema, as JSON lines.",
+    url="https://www.elastic.co/docs/reference/ecs",
+    options=[FormatOption(name="bulk", default=False, help="Lines for Elasticsearch's _bulk API.")],
+    write=_write,
+)

@@ -1,8 +1,9 @@
 """Write sessions as a Parquet file with pyarrow (extra `parquet`)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, get_type_hints
 
+from snapshots.adapters.feeds.export_format import Export, Format, sessions_written
 from snapshots.adapters.feeds.session_columns import (
     CREDENTIAL_FIELDS,
     EXPORT_COLUMNS,
@@ -26,8 +27,8 @@ def write_parquet(lines: Iterable[SessionRow], to: BinaryIO) -> int:
         PackageMissing: pyarrow is not installed.
     """
     try:
-        import pyarrow as pa  # noqa: PLC0415 - an extra
-        from pyarrow import parquet  # noqa: PLC0415 - an extra
+        import pyarrow as pa
+        from pyarrow import parquet
     except ImportError as exc:
         raise PackageMissing(f"Parquet needs pyarrow: {pip_install('pyarrow')}") from exc
     kinds = {"str": pa.string(), "int": pa.int64(), "bool": pa.bool_(), "datetime": pa.timestamp("us", tz="UTC")}
@@ -60,3 +61,16 @@ def _groups(lines: Iterable[SessionRow]) -> Iterator[list[tuple[Any, ...]]]:
             group, size = [], 0
     if group:
         yield group
+
+
+def _write(export: Export, to: BinaryIO) -> Sequence[str]:
+    return [sessions_written(write_parquet(export.sessions(), to))]
+
+
+FORMAT = Format(
+    name="parquet",
+    summary="A Parquet table, one row for each session.",
+    extra="parquet",
+    write=_write,
+    is_binary=True,
+)

@@ -1,15 +1,17 @@
 """Write sessions as a STIX 2.1 bundle with stix2 (extra `stix`)."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from snapshots.adapters.feeds.export_format import Export, Format, sessions_written, text_stream
 from snapshots.adapters.feeds.session_columns import is_address
 from snapshots.app.errors import PackageMissing
 from snapshots.app.pip_install import pip_install
 from snapshots.app.queries.session_queries import SessionRow
+from snapshots.app.wording import count_of
 from snapshots.domain.session.activity import Activity
 
 NAMESPACE = uuid5(NAMESPACE_URL, "urn:cowrie-snapshots:stix")
@@ -20,7 +22,7 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[!-~]+")
 
 class StixWriter:
     """
-    Writes one observed-data object per session, and every address, network and file once.
+    Makes one observed-data object per session, and every address, network and file once.
 
     Only identifiers are held in memory. Equal sessions give equal bytes: identifiers are UUIDv5, and dates are those of
     the attack.
@@ -31,7 +33,7 @@ class StixWriter:
 
     def __init__(self) -> None:
         try:
-            import stix2.v21 as stix  # noqa: PLC0415 - an extra
+            import stix2.v21 as stix
         except ImportError as exc:
             raise PackageMissing(f"STIX needs stix2: {pip_install('stix2')}") from exc
         self._stix: ModuleType = stix
@@ -41,11 +43,6 @@ class StixWriter:
         """Sessions in the bundle so far."""
         self.skipped = 0
         """Sessions without a valid address or a time, which STIX cannot express."""
-
-    def write(self, lines: Iterable[SessionRow], to: TextIO) -> int:
-        """Write a bundle, and return the number of sessions in it."""
-        to.writelines(self.texts(lines))
-        return self.count
 
     def texts(self, lines: Iterable[SessionRow]) -> Iterator[str]:
         """Yield the parts of a bundle."""
@@ -129,3 +126,21 @@ class StixWriter:
 
 def _named(*parts: str) -> UUID:
     return uuid5(NAMESPACE, "|".join(parts))
+
+
+def _write(export: Export, to: BinaryIO) -> Sequence[str]:
+    writer = StixWriter()
+    with text_stream(to) as text:
+        text.writelines(writer.texts(export.sessions()))
+    skipped = f"{count_of(writer.skipped, 'session')} without an address or a time left out."
+    return [*([skipped] if writer.skipped else []), sessions_written(writer.count)]
+
+
+FORMAT = Format(
+    name="stix",
+    summary="A STIX 2.1 bundle with an observed-data object for each session.",
+    url="https://docs.oasis-open.org/cti/stix/v2.1/stix-v2.1.html",
+    extra="stix",
+    write=_write,
+    is_public=True,
+)

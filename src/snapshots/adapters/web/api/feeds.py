@@ -1,11 +1,9 @@
 """Export many sessions: streamed page by page, few at a time, with tags for conditional requests."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from io import StringIO
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -15,10 +13,9 @@ from starlette.types import Receive, Scope, Send
 
 from snapshots.adapters.feeds.abuse_report import text_report
 from snapshots.adapters.feeds.formats.blocklist import RESEARCH_SCANNERS, AllowList, BlockList, Style
+from snapshots.adapters.feeds.formats.csv import csv_texts
+from snapshots.adapters.feeds.formats.ndjson import ndjson_line
 from snapshots.adapters.feeds.formats.stix import StixWriter
-from snapshots.adapters.feeds.json_text import plain
-from snapshots.adapters.feeds.rows import write_csv
-from snapshots.adapters.feeds.session_columns import EXPORT_COLUMNS, export_values, flat_values
 from snapshots.adapters.web.api.conditional import headers_of, is_kept, not_modified, tag_of
 from snapshots.adapters.web.api.documents import asn_in
 from snapshots.adapters.web.api.parameters import Asked
@@ -99,7 +96,7 @@ class Feeds:
 
     async def sessions_csv(self, asked: Asked) -> Response:
         """Answer with sessions as CSV."""
-        return await self._answer(asked, "text/csv", self._exported(asked, _csv), name="sessions.csv")
+        return await self._answer(asked, "text/csv", self._exported(asked, csv_texts), name="sessions.csv")
 
     async def sessions_json(self, asked: Asked) -> Response:
         """Answer with sessions as an array of JSON."""
@@ -256,22 +253,10 @@ def _at_most(most: int, lines: Iterator[T]) -> Iterator[T]:
         raise FeedTooLong("more sessions were loaded meanwhile")
 
 
-def _csv(lines: Iterable[SessionRow]) -> Iterator[str]:
-    yield _csv_text([], EXPORT_COLUMNS)
-    for line in lines:
-        yield _csv_text([flat_values(line)], None)
-
-
-def _csv_text(rows: Sequence[Sequence[Any]], names: Sequence[str] | None) -> str:
-    text = StringIO()
-    write_csv(rows, text, names)
-    return text.getvalue()
-
-
 def _json(lines: Iterable[SessionRow]) -> Iterator[str]:
     before = "[\n"
     for line in lines:
-        yield before + json.dumps(dict(zip(EXPORT_COLUMNS, export_values(line), strict=True)), default=plain)
+        yield before + ndjson_line(line)
         before = ",\n"
     yield "\n]\n" if before == ",\n" else "[]\n"
 
