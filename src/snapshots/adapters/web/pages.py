@@ -29,7 +29,7 @@ from snapshots.adapters.web.selection import (
 from snapshots.adapters.web.services import SiteData, SiteOptions
 from snapshots.adapters.web.view import stated
 from snapshots.app.errors import InvalidQuery
-from snapshots.app.queries.common_passwords import common_passwords
+from snapshots.app.queries.common_passwords import common_passwords, public_text
 from snapshots.app.queries.comparisons.figures import figures_of
 from snapshots.app.queries.explained import anonymizer_lists, anonymizers_ruled_out, explained
 from snapshots.app.queries.filters.filter_reader import FILTER_NAMES
@@ -342,13 +342,14 @@ class Pages:
         return replace(found, passwords=[_hidden(group) for group in found.passwords])
 
     def _public_login(self, login: StoredLogin) -> StoredLogin:
-        common = common_passwords().get(login.password_hash or "")
-        kept = login.password if self._options.shows_passwords else None
-        return login._replace(password=common if kept is None else kept)
+        """Return login attempts with the text of the password, if it may be shown or is very common."""
+        is_shown = self._options.shows_passwords
+        text = login.password if is_shown else public_text(login.password_hash, login.password)
+        return login._replace(password=common_passwords().get(login.password_hash or "") if text is None else text)
 
 
 def _hidden(group: Group) -> Group:
-    return group if group.values[0] in common_passwords() else replace(group, password=None)
+    return replace(group, password=public_text(group.values[0], group.password))
 
 
 def _feeds(pairs: Pairs) -> Sequence[tuple[str, str]]:

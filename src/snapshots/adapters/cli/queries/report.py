@@ -14,7 +14,7 @@ from snapshots.adapters.cli.output.text.report import show_report
 from snapshots.adapters.cli.services import OpenApplication
 from snapshots.adapters.feeds import report_documents
 from snapshots.adapters.feeds.json_text import to_json
-from snapshots.app.queries.common_passwords import common_passwords
+from snapshots.app.queries.common_passwords import public_text
 from snapshots.app.queries.filters.filter_text import filter_text
 from snapshots.app.queries.session_queries import EVERYTHING, Group
 
@@ -75,5 +75,5 @@ def report(open_application: OpenApplication, /, output: str, top: int, html: Pa
 
 
 def _is_secret(group: Group) -> bool:
-    """Whether a group shows the text of a password that is not very common."""
-    return group.password is not None and group.values[0] not in common_passwords()
+    """Whether a group has the text of a password that may not be published."""
+    return group.password != public_text(group.values[0], group.password)
