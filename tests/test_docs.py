@@ -47,7 +47,7 @@ GLOSSARY = Path("docs/reference/glossary.md").read_text()
 ARCHITECTURE = Path("docs/explanation/architecture.md").read_text()
 ANOTHER_LOADER = Path("docs/how-to/another-loader.md").read_text()
 SOURCE = "\n".join(path.read_text() for path in Path("src").rglob("*.py"))
-DOCUMENTS = [*documents(), Path("CONTRIBUTING.md"), Path("CHANGELOG.md")]
+DOCUMENTS = [*documents(), *map(Path, ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md"))]
 WITH_EXAMPLES = [str(path) for path in documents() if CONSOLE.search(path.read_text())]
 BANNED = (
     "told|tells?|said|says|heard|hears?|nobody|somebody|whoever|foresee[ns]?|foresight|rehears\\w*|beside|shelf|patien\\w+"
