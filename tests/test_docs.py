@@ -35,6 +35,7 @@ from snapshots.adapters.cli.main import cli
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.schema.tables import metadata, session_summaries
 from snapshots.adapters.sql.schema.views import definitions
+from snapshots.app.pip_install import DISTRIBUTION
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE, TYPE_MAX_AGE, TYPE_MAX_LAG
 from snapshots.domain.snapshot.gap import Gap
@@ -308,15 +309,10 @@ def all_commands(group: click.Group) -> Iterator[click.Command]:
 
 
 def test_every_extra_is_in_the_reference() -> None:
-    """Except those for developers."""
+    """What only developers need is in groups, and not in the wheel."""
     extras = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
 
-    assert {name for name in extras if f"| `{name}` | " not in reference("settings")} == {
-        "test",
-        "check",
-        "fuzz",
-        "browser",
-    }
+    assert {name for name in extras if f"| `{name}` | " not in reference("settings")} == set()
 
 
 def test_the_readme_is_short_and_begins_with_the_purpose() -> None:
@@ -346,7 +342,7 @@ def test_every_glossary_term_is_used_in_the_code() -> None:
 
 def test_every_public_name_is_in_the_glossary() -> None:
     """Or it is an error, or has its usual meaning."""
-    plain = {"open_service"}
+    plain = {"open_service", "__version__"}
     errors = {
         name
         for name in snapshots.__all__
@@ -418,11 +414,14 @@ def test_every_pin_is_a_version_and_not_a_url() -> None:
     """constraints.txt holds names and numbers only, for everything that is asked for."""
     lines = Path("constraints.txt").read_text().split()
     pinned = {line.partition("==")[0].lower().replace("_", "-") for line in lines}
-    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
-    extras = [name for names in project["optional-dependencies"].values() for name in names]
+    pyproject = tomllib.loads(Path("pyproject.toml").read_text())
+    project = pyproject["project"]
+    optional = (project["optional-dependencies"] | pyproject["dependency-groups"]).values()
+    names = [name for part in optional for name in part if isinstance(name, str)]
+    names = [name for name in names if not name.startswith(f"{DISTRIBUTION}[")]
 
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[\w.]+", line) for line in lines)
-    assert {re.split(r"[>=<\[]", name)[0] for name in project["dependencies"] + extras} <= pinned
+    assert {re.split(r"[>=<\[]", name)[0] for name in project["dependencies"] + names} <= pinned
 
 
 def test_the_script_that_sets_up_is_plain_sh() -> None:

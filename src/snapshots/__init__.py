@@ -3,10 +3,12 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from snapshots.version import __version__
+
 if TYPE_CHECKING:
     from snapshots.app.enrich.service import SnapshotService
     from snapshots.app.errors import SettingRefused, SourceUnreadable, StoreBusy, StoreUnavailable
-    from snapshots.composition.application import open_service
+    from snapshots.composition.service import open_service
     from snapshots.domain.address.source_ip import IpAddress
     from snapshots.domain.errors import InvalidAddress, InvalidEvent, SnapshotsError
     from snapshots.domain.facts.ip_type import IpType
@@ -33,6 +35,7 @@ __all__ = [
     "SourceUnreadable",
     "StoreBusy",
     "StoreUnavailable",
+    "__version__",
     "open_service",
 ]
 
@@ -54,7 +57,7 @@ _MODULES = {
     "SourceUnreadable": "snapshots.app.errors",
     "StoreBusy": "snapshots.app.errors",
     "StoreUnavailable": "snapshots.app.errors",
-    "open_service": "snapshots.composition.application",
+    "open_service": "snapshots.composition.service",
 }
 
 

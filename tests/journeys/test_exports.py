@@ -18,7 +18,7 @@ from snapshots.__main__ import main
 from snapshots.adapters.feeds import session_columns
 from snapshots.adapters.feeds.export_formats import export_formats
 from snapshots.adapters.feeds.formats.abuseipdb import MAX_COMMENT_BYTES
-from snapshots.app.pip_install import pip_install
+from snapshots.app.pip_install import install_extra
 from tests.journeys.conftest import NEW, Run
 
 HONEYPOT = "198.51.100.77"
@@ -318,7 +318,7 @@ def test_stix_without_its_library_states_what_to_install(
 
     code, _, err = demo("export", tmp_path / "x.json", "--format", "stix")
 
-    assert (code, err) == (1, f"Error: STIX needs stix2: {pip_install('stix2')}\n")
+    assert (code, err) == (1, f"Error: STIX needs the extra stix: {install_extra('stix')}\n")
     assert not (tmp_path / "x.json").exists()
 
 

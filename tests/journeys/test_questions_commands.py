@@ -15,6 +15,7 @@ import pytest
 
 from snapshots.__main__ import main
 from snapshots.adapters.feeds.rows import cell
+from snapshots.app.pip_install import install_extra
 from tests.journeys.conftest import Run
 
 FORMULA = '=HYPERLINK("http://evil.example","x")'
@@ -302,7 +303,7 @@ def test_parquet_without_pyarrow_states_what_to_install(
 
     code, _, err = loaded("export", tmp_path / "x.parquet", "--format", "parquet")
 
-    assert (code, f"Parquet needs pyarrow: {sys.executable} -m pip install pyarrow" in err) == (1, True)
+    assert (code, f"Parquet needs the extra parquet: {install_extra('parquet')}" in err) == (1, True)
 
 
 @pytest.mark.parametrize(

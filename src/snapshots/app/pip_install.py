@@ -4,6 +4,9 @@ import shlex
 import sys
 from importlib.util import find_spec
 
+DISTRIBUTION = "cowrie-snapshots"
+"""The name of this program in package registries, where `snapshots` is another one."""
+
 
 def pip_install(arguments: str) -> str:
     """
@@ -18,4 +21,10 @@ def pip_install(arguments: str) -> str:
     return f"{python} -m pip install {arguments}"
 
 
-INSTALL_SPARK = "run {} in the clone, and install Java 17".format(pip_install("-e '.[spark]'"))
+def install_extra(extra: str) -> str:
+    """
+    Return the command that adds an extra to this installation.
+
+    It leaves the program itself as it is, whether it came from a registry, a wheel or a clone.
+    """
+    return pip_install(f"'{DISTRIBUTION}[{extra}]'")

@@ -1,4 +1,4 @@
-"""Open the application for commands, and the service for other loaders."""
+"""Open the application for commands."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from snapshots.app.backfill.run import BackfillSnapshots
     from snapshots.app.backfill.undo import UndoRun
     from snapshots.app.enrich.inventory import InventoryService, ProgressCallback
-    from snapshots.app.enrich.service import SnapshotService
     from snapshots.app.load.batch import LoadReport
     from snapshots.app.load.cluster import Fleet
     from snapshots.app.load.dead_letter_replay import DeadLetterQueue
@@ -172,12 +171,12 @@ class CommandApplication:
     def serve(self, options: ServeOptions, on_listening: Callable[[str], None], is_stopped: Callable[[], bool]) -> None:
         """Serve the live page until it is stopped."""
         from snapshots.app.errors import PackageMissing
-        from snapshots.app.pip_install import pip_install
+        from snapshots.app.pip_install import install_extra
 
         try:
             from snapshots.adapters.web.server import serve
         except ModuleNotFoundError as exc:
-            raise PackageMissing(f"serve needs two packages ({exc}): {pip_install('starlette uvicorn')}") from exc
+            raise PackageMissing(f"serve needs the extra serve ({exc}): {install_extra('serve')}") from exc
         self._container.overview()  # makes all queries before several threads ask for them
         self._container.news()
         with suppress(OSError):  # of this thread and those that it starts: a loader has priority, also in this process
@@ -235,11 +234,10 @@ class CommandApplication:
 
     def page(self, overview: Overview) -> str:
         """Render an overview as an HTML page."""
-        from importlib.metadata import version
-
         from snapshots.adapters.html.page import page_of
+        from snapshots.version import __version__
 
-        return page_of(overview, version=version("snapshots"))
+        return page_of(overview, version=__version__)
 
     def runs(self, limit: int) -> Sequence[RunRecord]:
         """Return the most recent runs, at most so many."""
@@ -345,12 +343,12 @@ class CommandApplication:
     def fleet(self, master: str, spark: Mapping[str, str]) -> Fleet:
         """Return a Spark cluster by its URL and settings."""
         from snapshots.app.errors import PackageMissing
-        from snapshots.app.pip_install import INSTALL_SPARK
+        from snapshots.app.pip_install import install_extra
 
         try:
             from snapshots.composition.spark_driver import SparkFleet
         except ModuleNotFoundError as exc:
-            raise PackageMissing(f"fleet needs Spark ({exc}): {INSTALL_SPARK}") from exc
+            raise PackageMissing(f"fleet needs Java 17 and the extra spark ({exc}): {install_extra('spark')}") from exc
         return SparkFleet(self._settings, master, spark)
 
     def import_folder(self, path: str) -> LoadReport:
@@ -375,25 +373,3 @@ def open_application(settings: Settings) -> Iterator[Application]:
         yield opened
     finally:
         opened.close()
-
-
-@contextmanager
-def open_service(url: str, **settings: object) -> Iterator[SnapshotService]:
-    """
-    Open the service that computes snapshots for the sessions of another loader.
-
-    Args:
-        url: The database that holds the inventory, such as "sqlite:///snapshots.db". Missing tables are created.
-        settings: `mmdb`, `requires`, `max_lag_days` and `max_type_lag_days`, as for `snapshots load`.
-
-    Yields:
-        The service; its database is closed at the end of the block.
-
-    Raises:
-        SettingRefused: A setting has an invalid value.
-    """
-    container = Container(settings=Settings.of(db=url, **settings))
-    try:
-        yield container.service()
-    finally:
-        container.database().close()

@@ -42,7 +42,7 @@ def test_without_binaries_the_message_states_what_to_install(monkeypatch: pytest
     monkeypatch.setattr(temporary_server, "find_spec", lambda _: None)
     monkeypatch.setattr("shutil.which", lambda _: None)
 
-    with pytest.raises(StoreUnavailable, match="install snapshots"), trial_server():
+    with pytest.raises(StoreUnavailable, match=r"'cowrie-snapshots\[trial\]'"), trial_server():
         pass
 
 

@@ -96,7 +96,7 @@ def test_a_missing_driver_is_named_by_its_extra(monkeypatch: pytest.MonkeyPatch)
     """Not by the name of the module."""
     monkeypatch.setattr("snapshots.adapters.sql.connection.urls.find_spec", lambda _: None)
 
-    with pytest.raises(SettingRefused, match=r"pip install -e '\.\[postgresql\]'"):
+    with pytest.raises(SettingRefused, match=r"pip install 'cowrie-snapshots\[postgresql\]'"):
         database_url("postgresql+psycopg2://u@h/x")
 
 

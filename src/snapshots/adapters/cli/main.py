@@ -6,6 +6,7 @@ import click
 
 from snapshots.adapters.cli.command import CommandPlace, LazyCommands, Section, group, option
 from snapshots.adapters.cli.config_file import META_KEY, ConfigFile, default_file
+from snapshots.version import __version__
 
 COMMANDS = {
     "abuse-report": CommandPlace(
@@ -99,7 +100,7 @@ COMMANDS = {
     help="Read defaults of options from this file.  [env var: SNAPSHOTS_CONFIG; default: snapshots.toml in the"
     " configuration folder of the user, if it exists]",
 )
-@click.version_option(package_name="snapshots")
+@click.version_option(__version__)
 @click.pass_context
 def cli(context: click.Context, config_file: Path | None) -> None:
     """Store the network, country and IP type of each Cowrie session, from the data nearest to the attack."""

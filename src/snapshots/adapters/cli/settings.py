@@ -8,7 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from snapshots.app.errors import SettingRefused
 from snapshots.app.retry import LOCK_TIMEOUT_SECONDS
+from snapshots.app.safe_text import without_passwords
 from snapshots.domain.snapshot.policy import Requirement
+
+Number = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+"""A finite number that is not negative; strict: True and "5" are none."""
+
+Days = Annotated[Number, Field(le=100_000)]
 
 
 class Settings(BaseModel):
@@ -39,18 +45,18 @@ class Settings(BaseModel):
     mmdb: tuple[Path, ...] = ()
     network_types: tuple[Path, ...] = ()
     requires: Requirement = Requirement.ASN_OR_COUNTRY
-    max_lag_days: float | None = Field(default=None, ge=0, le=100_000)
-    max_type_lag_days: float | None = Field(default=None, ge=0, le=100_000)
-    max_age_days: float | None = Field(default=None, ge=0, le=100_000)
-    fresh_days: float = Field(default=30, ge=0, le=100_000)
-    fresh_days_fast: float = Field(default=7, ge=0, le=100_000)
-    max_replication_lag_seconds: float = Field(default=30, ge=0, le=1e9)
+    max_lag_days: Days | None = None
+    max_type_lag_days: Days | None = None
+    max_age_days: Days | None = None
+    fresh_days: Days = 30
+    fresh_days_fast: Days = 7
+    max_replication_lag_seconds: Number = Field(default=30, le=1e9)
     max_lock_waits: int = Field(default=5, ge=0)
-    max_transaction_seconds: float = Field(default=3600, ge=0, le=1e9)
-    lock_timeout_seconds: float = Field(default=LOCK_TIMEOUT_SECONDS, ge=0, le=1e6)
+    max_transaction_seconds: Number = Field(default=3600, le=1e9)
+    lock_timeout_seconds: Number = Field(default=LOCK_TIMEOUT_SECONDS, le=1e6)
     prefer: tuple[Annotated[str, Field(pattern=r"^(asn|country)=[a-z0-9.-]+$")], ...] = ()
 
-    query_seconds: float | None = Field(default=None, gt=0, le=1e6)
+    query_seconds: Number | None = Field(default=None, gt=0, le=1e6)
 
     @classmethod
     def of(cls, **values: object) -> Self:
@@ -64,7 +70,9 @@ class Settings(BaseModel):
             return cls.model_validate({name: value for name, value in values.items() if value is not None})
         except ValidationError as exc:
             first = exc.errors()[0]
-            raise SettingRefused(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from exc
+            name, reason = ".".join(map(str, first["loc"])), first["msg"]
+            value = without_passwords(repr(first["input"]))[:80]
+            raise SettingRefused(f"{name}: {reason[0].lower()}{reason[1:]}, not {value}") from None
 
     @property
     def max_lag(self) -> timedelta | None:

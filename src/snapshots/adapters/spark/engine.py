@@ -11,7 +11,7 @@ from typing import Any
 
 from snapshots.app.errors import NothingToRead, PackageMissing, SettingRefused, StoreUnavailable
 from snapshots.app.load.cluster import Files
-from snapshots.app.pip_install import INSTALL_SPARK
+from snapshots.app.pip_install import install_extra
 
 SETTINGS = {
     "spark.ui.enabled": "false",
@@ -53,7 +53,7 @@ def spark_session(master: str, settings: Mapping[str, str]) -> Iterator[Any]:
         )
         from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra
     except ImportError as exc:
-        raise PackageMissing(f"fleet needs Spark ({exc}): {INSTALL_SPARK}") from exc
+        raise PackageMissing(f"fleet needs Java 17 and the extra spark ({exc}): {install_extra('spark')}") from exc
     logging.getLogger().addFilter(_is_not_raised)
     is_local = master.startswith("local")
     if is_local:

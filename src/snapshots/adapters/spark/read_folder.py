@@ -6,7 +6,7 @@ from typing import Any
 
 from snapshots.adapters.spark.folder import AT_WORK, COMPLETE, DEAD_LETTERS, SESSIONS
 from snapshots.app.errors import NothingToRead, PackageMissing, StoreBusy, StoreUnavailable
-from snapshots.app.pip_install import pip_install
+from snapshots.app.pip_install import install_extra
 from snapshots.app.ports.log_source import Reason
 from snapshots.app.ports.logs import DeadLetter
 from snapshots.domain.session.summary import SessionSummary
@@ -36,7 +36,7 @@ class StoredFolder:
         try:
             from pyarrow import fs  # noqa: PLC0415 - an extra
         except ImportError as exc:
-            raise PackageMissing(f"reading a folder needs pyarrow: {pip_install('pyarrow')}") from exc
+            raise PackageMissing(f"reading a folder needs the extra parquet: {install_extra('parquet')}") from exc
         self.name = root
         self._columns = list(columns)
         self._summary_of = summary_of

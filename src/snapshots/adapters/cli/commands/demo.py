@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
-from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -21,6 +20,7 @@ from snapshots.adapters.cli.output.text.report import show_coverage, show_report
 from snapshots.adapters.cli.services import OpenApplication, ServeOptions
 from snapshots.adapters.cli.serving import QUERY_SECONDS, Place, listen_option, open_option, serve_until_signal
 from snapshots.app.ports.log_source import LineOptions
+from snapshots.version import __version__
 
 
 @command(
@@ -80,7 +80,7 @@ def _serve(open_application: OpenApplication, db: str | None, listen: Place, *, 
             console.print("Load the log of a real Cowrie 3.1.4:\n", style="bold")
             show_load(console, load_with_bar(application, [str(path)], LineOptions(), quiet=False))
         with opened(open_application, {"db": url, "query_seconds": QUERY_SECONDS}) as application:
-            site = ServeOptions(version=version("snapshots"), host=listen.host, port=listen.port)
+            site = ServeOptions(version=__version__, host=listen.host, port=listen.port)
             serve_until_signal(application, site, opens=opens)
 
 

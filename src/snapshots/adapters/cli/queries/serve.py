@@ -1,6 +1,5 @@
 """`snapshots serve`: the sessions in a browser, live."""
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from snapshots.adapters.cli.serving import (
     token_in,
     token_option,
 )
+from snapshots.version import __version__
 
 
 @command(
@@ -98,7 +98,7 @@ def serve(
             " decides who may connect"
         )
     site = ServeOptions(
-        version=version("snapshots"),
+        version=__version__,
         host=listen.host,
         port=listen.port,
         token=token_in(token_file) if token_file is not None else None,

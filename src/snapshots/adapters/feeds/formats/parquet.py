@@ -11,7 +11,7 @@ from snapshots.adapters.feeds.session_columns import (
     export_values,
 )
 from snapshots.app.errors import PackageMissing
-from snapshots.app.pip_install import pip_install
+from snapshots.app.pip_install import install_extra
 from snapshots.app.queries.session_queries import SESSION_COLUMNS, SessionRow
 from snapshots.domain.session.logins import StoredLogin
 
@@ -30,7 +30,7 @@ def write_parquet(lines: Iterable[SessionRow], to: BinaryIO) -> int:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError as exc:
-        raise PackageMissing(f"Parquet needs pyarrow: {pip_install('pyarrow')}") from exc
+        raise PackageMissing(f"Parquet needs the extra parquet: {install_extra('parquet')}") from exc
     kinds = {"str": pa.string(), "int": pa.int64(), "bool": pa.bool_(), "datetime": pa.timestamp("us", tz="UTC")}
     hints, parts = get_type_hints(SessionRow), get_type_hints(StoredLogin).values()
     credentials = pa.struct([(name, kinds[_kind(hint)]) for name, hint in zip(CREDENTIAL_FIELDS, parts, strict=True)])

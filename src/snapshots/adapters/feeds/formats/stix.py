@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from snapshots.adapters.feeds.export_format import Export, Format, sessions_written, text_stream
 from snapshots.adapters.feeds.session_columns import is_address
 from snapshots.app.errors import PackageMissing
-from snapshots.app.pip_install import pip_install
+from snapshots.app.pip_install import install_extra
 from snapshots.app.queries.session_queries import SessionRow
 from snapshots.app.wording import count_of
 from snapshots.domain.session.activity import Activity
@@ -35,7 +35,7 @@ class StixWriter:
         try:
             import stix2.v21 as stix
         except ImportError as exc:
-            raise PackageMissing(f"STIX needs stix2: {pip_install('stix2')}") from exc
+            raise PackageMissing(f"STIX needs the extra stix: {install_extra('stix')}") from exc
         self._stix: ModuleType = stix
         self._written: set[bytes] = set()
         self._digest = NAMESPACE

