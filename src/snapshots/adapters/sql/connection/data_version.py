@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import URL
 
 from snapshots.adapters.sql.connection.file_identity import file_identity
+from snapshots.adapters.sql.connection.sqlite_file import is_outdated
 
 OF_SERVER = "SELECT pg_current_snapshot()::text"
 """Which transactions are visible: equal if none ended meanwhile, in any database of the server."""
@@ -41,7 +42,7 @@ class DataVersion:
             return str(connection.execute(text(OF_SERVER)).scalar_one())
         with self._lock:
             identity = file_identity(self._url)
-            if self._kept is None or identity != self._identity:
+            if self._kept is None or identity != self._identity or is_outdated(self._url, self._kept.info):
                 self._close()
                 self._kept, self._identity, self._name = self._engine.connect(), identity, uuid4().hex
             driver: Any = self._kept.connection.driver_connection  # without a transaction, which would fix the version

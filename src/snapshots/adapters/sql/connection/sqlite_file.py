@@ -169,10 +169,15 @@ def refusing_changes(url: URL, info: dict[Any, Any]) -> Iterator[None]:
     _refuse_changed(url, info)
 
 
-def _refuse_changed(url: URL, info: dict[Any, Any]) -> None:
+def is_outdated(url: URL, info: dict[Any, Any]) -> bool:
+    """Whether a connection reads a file without locks that was changed since it was opened."""
     state, path = info.get(UNLOCKED), path_of(url)
-    if state is not None and path is not None and _state_of(path) != state:
-        raise StoreBusy(f"another process wrote {path} while it was read: run the command again")
+    return state is not None and path is not None and _state_of(path) != state
+
+
+def _refuse_changed(url: URL, info: dict[Any, Any]) -> None:
+    if is_outdated(url, info):
+        raise StoreBusy(f"another process wrote {path_of(url)} while it was read: run the command again")
 
 
 def _connected(path: Path, info: dict[Any, Any]) -> sqlite3.Connection:
