@@ -1,5 +1,5 @@
 """
-Renews the parts of the documents that are made by the program: references, tables, and the output of examples.
+Renews what the program makes in the documents: references, tables, units for systemd, and outputs of examples.
 
 Run it after changing a command, a help text, a format of exports, a layout of tables, or what a command prints:
 `.venv/bin/python tools/build_docs.py`.
@@ -21,6 +21,7 @@ from pathlib import Path
 import click
 
 from snapshots.__main__ import main as main_program
+from snapshots.adapters.cli.commands.deployment.unit_files import EXAMPLE, unit_files
 from snapshots.adapters.cli.main import cli
 from snapshots.adapters.feeds.export_format import Format
 from snapshots.adapters.feeds.export_formats import export_formats
@@ -31,6 +32,7 @@ LOG = Path("src/snapshots/adapters/cli/data/cowrie.json.gz")
 TABLE_REFERENCE = Path("docs/reference/tables.md")
 EXPORT_GUIDE = Path("docs/how-to/export.md")
 FORMAT_TABLE = re.compile(r"(?<=^\| format \| contents \|\n\| --- \| --- \|\n)(?:\|.*\n)+", re.MULTILINE)
+UNITS = Path("docs/systemd")
 CONSOLE = re.compile(r"(?<=```console\n)(.*?)(?=^```$)", re.MULTILINE | re.DOTALL)
 HELP_WIDTH = 100
 CLI_HEAD = """\
@@ -215,6 +217,8 @@ def main() -> None:
     CLI_REFERENCE.write_text(cli_reference())
     TABLE_REFERENCE.write_text(table_reference())
     EXPORT_GUIDE.write_text(with_format_table(EXPORT_GUIDE.read_text()))
+    for name, text in unit_files(EXAMPLE).items():
+        (UNITS / name).write_text(text)
     for document in documents():
         if CONSOLE.search(document.read_text()):
             renew(document)

@@ -31,6 +31,10 @@ class StoreUnusable(StoreUnavailable):
     """The database can store nothing, such as without permissions or space: a smaller batch fails as well."""
 
 
+class BackupFailed(SnapshotsError):
+    """A backup could not be written, or its copy is damaged or incomplete; there is no new backup."""
+
+
 class SourceUnreadable(SnapshotsError):
     """A source of facts, or of log lines, cannot be read."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from snapshots.adapters.cli.settings import Settings
 from snapshots.composition.wiring import Container, wait_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from datetime import datetime
     from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         TableOptions,
     )
     from snapshots.app.admin.adoption import Adoption
+    from snapshots.app.admin.backup import BackUpDatabase
     from snapshots.app.admin.copying import CopyObserver, TableCopied
     from snapshots.app.admin.corrections import AuditedChanges
     from snapshots.app.backfill.improve import ImproveSnapshots
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from snapshots.app.load.progress import LoadObserver
     from snapshots.app.load.stored_events import StoredEvents
     from snapshots.app.ports.log_source import LineOptions
-    from snapshots.app.ports.runs import RunRecord
+    from snapshots.app.ports.runs import RunKind, RunRecord
     from snapshots.app.queries.comparisons.news import NewsMaker
     from snapshots.app.queries.inventory_reports import InventoryReports
     from snapshots.app.queries.overview import Overview, OverviewMaker
@@ -100,6 +101,11 @@ class CommandApplication:
     def adoption(self) -> Adoption:
         """Prepares databases of cowrieprocessor."""
         return self._container.adoption()
+
+    @property
+    def backup(self) -> BackUpDatabase:
+        """Backs up the database."""
+        return self._container.backup()
 
     @property
     def inventory(self) -> InventoryReports:
@@ -239,10 +245,10 @@ class CommandApplication:
 
         return page_of(overview, version=__version__)
 
-    def runs(self, limit: int) -> Sequence[RunRecord]:
-        """Return the most recent runs, at most so many."""
+    def runs(self, limit: int, kinds: Collection[RunKind]) -> Sequence[RunRecord]:
+        """Return the most recent runs of some kinds, at most so many."""
         with self._database.view() as stores:
-            return stores.runs.latest(limit=limit)
+            return stores.runs.latest(limit=limit, kinds=kinds)
 
     def run_names(self, beginning: str, limit: int) -> Sequence[str]:
         """Return the names of at most so many runs that begin like this, in order."""
@@ -326,11 +332,8 @@ class CommandApplication:
         from snapshots.adapters.sql.adopt.copying import copy_database
         from snapshots.adapters.sql.database import SqlDatabase
 
-        target = SqlDatabase(url, policy=wait_policy(self._settings))
-        try:
+        with closing(SqlDatabase(url, policy=wait_policy(self._settings))) as target:
             return copy_database(self._database, target, observer)
-        finally:
-            target.close()
 
     def session_count(self) -> int | None:
         """Return the number of sessions, whatever the schema version is; None without tables of ours."""
@@ -368,8 +371,5 @@ def open_application(settings: Settings) -> Iterator[Application]:
         with trial_server() as url, open_application(settings.model_copy(update={"db": url})) as application:
             yield application
         return
-    opened = CommandApplication(settings)
-    try:
+    with closing(CommandApplication(settings)) as opened:
         yield opened
-    finally:
-        opened.close()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from snapshots.adapters.sql.queries.inventory_reports import SqlInventoryReports
     from snapshots.adapters.sql.queries.reports import SqlReports
     from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
+    from snapshots.app.admin.backup import BackUpDatabase
     from snapshots.app.admin.corrections import AuditedChanges
     from snapshots.app.enrich.address_recovery import AddressFinder
     from snapshots.app.enrich.apply_verdicts import VerdictApplier
@@ -182,6 +183,21 @@ def _adoption(container: Container) -> SqlAdoption:
     return SqlAdoption(container.database(), container.clock())
 
 
+def _backup(container: Container) -> BackUpDatabase:
+    from secrets import randbelow
+
+    from snapshots.app.admin.backup import BackUpDatabase
+
+    database = container.database()
+    if database.engine.dialect.name == "postgresql":
+        from snapshots.adapters.sql.backup.postgresql_copies import PostgresqlCopies
+
+        return BackUpDatabase(PostgresqlCopies(database, container.settings().lock_timeout_seconds))
+    from snapshots.adapters.sql.backup.sqlite_copies import SqliteCopies
+
+    return BackUpDatabase(SqliteCopies(database, lambda: container.bounded_reader().network_types, randbelow))
+
+
 def _inventory_reports(container: Container) -> SqlInventoryReports:
     from snapshots.adapters.sql.queries.inventory_reports import SqlInventoryReports
 
@@ -271,6 +287,7 @@ class Container(containers.DeclarativeContainer):
     inventory_service = providers.Singleton(_inventory_service, __self__)
     audited_changes = providers.Singleton(_audited_changes, __self__)
     adoption = providers.Singleton(_adoption, __self__)
+    backup = providers.Singleton(_backup, __self__)
 
     inventory_reports = providers.Singleton(_inventory_reports, __self__)
     fact_validity = providers.Singleton(_fact_validity, __self__)

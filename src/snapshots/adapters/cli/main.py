@@ -18,6 +18,9 @@ COMMANDS = {
     "backfill": CommandPlace(
         "snapshots.adapters.cli.commands.backfill", "backfill", "Compute snapshots for stored sessions."
     ),
+    "backup": CommandPlace(
+        "snapshots.adapters.cli.commands.deployment.backup", "backup", "Copy the database into a file, and check it."
+    ),
     "completion": CommandPlace(
         "snapshots.adapters.cli.commands.completion", "completion", "Print a script that completes commands in a shell."
     ),
@@ -74,6 +77,9 @@ COMMANDS = {
     "serve": CommandPlace("snapshots.adapters.cli.queries.serve", "serve", "Show the sessions live, in a browser."),
     "sources": CommandPlace(
         "snapshots.adapters.cli.queries.sources", "sources", "List the registered builds of all sources."
+    ),
+    "systemd": CommandPlace(
+        "snapshots.adapters.cli.commands.deployment.systemd", "systemd", "Print or write units for systemd."
     ),
     "undo": CommandPlace("snapshots.adapters.cli.commands.undo", "undo", "Undo one run."),
     "verify": CommandPlace("snapshots.adapters.cli.queries.verify", "verify", "Check coverage and integrity."),

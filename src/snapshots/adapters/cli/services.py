@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:  # commands import only what they use
     from snapshots.adapters.cli.settings import Settings
     from snapshots.app.admin.adoption import Adoption
+    from snapshots.app.admin.backup import BackUpDatabase
     from snapshots.app.admin.copying import CopyObserver, TableCopied
     from snapshots.app.admin.corrections import AuditedChanges
     from snapshots.app.backfill.improve import ImproveSnapshots
@@ -25,7 +26,7 @@ if TYPE_CHECKING:  # commands import only what they use
     from snapshots.app.load.progress import LoadObserver
     from snapshots.app.load.stored_events import StoredEvents
     from snapshots.app.ports.log_source import LineOptions, LogSource
-    from snapshots.app.ports.runs import RunRecord
+    from snapshots.app.ports.runs import RunKind, RunRecord
     from snapshots.app.queries.comparisons.news import NewsMaker
     from snapshots.app.queries.inspection import Inspection
     from snapshots.app.queries.inventory_reports import InventoryReports
@@ -183,6 +184,11 @@ class Application(Protocol):
         ...
 
     @property
+    def backup(self) -> BackUpDatabase:
+        """Backs up the database."""
+        ...
+
+    @property
     def inventory(self) -> InventoryReports:
         """Reports about addresses."""
         ...
@@ -262,8 +268,8 @@ class Application(Protocol):
         """Render an overview as an HTML page."""
         ...
 
-    def runs(self, limit: int) -> Sequence[RunRecord]:
-        """Return the most recent runs, at most so many."""
+    def runs(self, limit: int, kinds: Collection[RunKind]) -> Sequence[RunRecord]:
+        """Return the most recent runs of some kinds, at most so many."""
         ...
 
     def run_names(self, beginning: str, limit: int) -> Sequence[str]:

