@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -123,6 +125,18 @@ def test_every_format_is_the_same_each_time_and_can_be_empty(hostile: Run, tmp_p
     assert (tmp_path / "first").read_bytes() == (tmp_path / "again").read_bytes()
     assert (code, "0 " in err.splitlines()[-1]) == (0, True)
     assert (tmp_path / "empty").exists()
+
+
+def test_a_binary_format_is_not_written_to_a_terminal() -> None:
+    """It would change the state of the terminal."""
+    reader, terminal = os.openpty()
+    command = [sys.executable, "-m", "snapshots", "export", "--format", "parquet"]
+    done = subprocess.run(command, stdout=terminal, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(reader)
+    os.close(terminal)
+
+    assert done.returncode == 2
+    assert done.stderr.endswith("Error: parquet cannot be written to a terminal: name a FILE\n")
 
 
 @pytest.mark.parametrize("name", FORMATS)
