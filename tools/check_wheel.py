@@ -28,7 +28,7 @@ from urllib.request import urlopen
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints.txt"
 PACKAGE = "src/snapshots/"
-SECONDS = 120
+SECONDS = 600
 """After how long a process is ended."""
 
 
