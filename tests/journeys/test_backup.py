@@ -69,16 +69,16 @@ def test_programs_read_the_result_as_json(loaded: Run, tmp_path: Path) -> None:
     assert document["not_checked"] == document["deleted"] == []
 
 
-def test_an_existing_file_is_replaced_only_on_request(loaded: Run, tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced_only_on_request(run: Run, tmp_path: Path) -> None:
     """Otherwise it stays as it is."""
     copy = tmp_path / "copy.db"
     copy.write_text("mine")
 
-    code, _, err = loaded("backup", copy)
+    code, _, err = run("backup", copy)
     assert (code, copy.read_text()) == (1, "mine")
     assert "copy.db exists: name another file, or replace it with --overwrite" in err
-    assert loaded("backup", "--overwrite", copy)[0] == 0
-    assert loaded("report", "--db", copy)[0] == 0
+    assert run("backup", "--overwrite", copy)[0] == 0
+    assert run("runs", "--db", copy)[0] == 0
 
 
 def test_the_files_of_the_database_are_no_target(run: Run, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_the_files_of_the_database_are_no_target(run: Run, tmp_path: Path) -> No
         assert (code, "is a file of the database itself" in err) == (2, True), name
 
 
-def test_a_folder_keeps_the_newest_backups(loaded: Run, tmp_path: Path) -> None:
+def test_a_folder_keeps_the_newest_backups(run: Run, tmp_path: Path) -> None:
     """A daily timer needs no more; other files stay."""
     folder = tmp_path / "backups"
     folder.mkdir()
@@ -99,7 +99,7 @@ def test_a_folder_keeps_the_newest_backups(loaded: Run, tmp_path: Path) -> None:
     for name in [*older, "notes.txt", "other-20261120T030000Z.db"]:
         (folder / name).touch()
 
-    code, out, _ = loaded("backup", "--keep", "2", f"{folder}/")
+    code, out, _ = run("backup", "--keep", "2", f"{folder}/")
 
     assert code == 0
     assert f"Deleted {folder}/{older[0]}." in out
@@ -108,24 +108,24 @@ def test_a_folder_keeps_the_newest_backups(loaded: Run, tmp_path: Path) -> None:
     assert len(files(folder)) == 4
 
 
-def test_a_folder_is_created_for_its_owner_alone(loaded: Run, tmp_path: Path) -> None:
+def test_a_folder_is_created_for_its_owner_alone(run: Run, tmp_path: Path) -> None:
     """If its name ends with a slash; without one, the backup is a file."""
-    assert loaded("backup", f"{tmp_path}/backups/")[0] == 0
-    assert loaded("backup", f"{tmp_path}/file")[0] == 0
+    assert run("backup", f"{tmp_path}/backups/")[0] == 0
+    assert run("backup", f"{tmp_path}/file")[0] == 0
 
     assert (tmp_path / "backups").stat().st_mode & 0o777 == 0o700
     assert len(files(tmp_path / "backups")) == 1
     assert (tmp_path / "file").is_file()
 
 
-def test_what_killed_backups_left_in_a_folder_is_removed(loaded: Run, tmp_path: Path) -> None:
+def test_what_killed_backups_left_in_a_folder_is_removed(run: Run, tmp_path: Path) -> None:
     """Their names have other times."""
     left = tmp_path / "backups" / ".test-20261120T030000Z.db.abcdefgh.part"
     left.parent.mkdir()
     for ending in ("", "-journal"):
         left.with_name(left.name + ending).touch()
 
-    assert loaded("backup", left.parent)[0] == 0
+    assert run("backup", left.parent)[0] == 0
 
     assert [name for name in files(left.parent) if ".part" in name] == []
 
@@ -266,16 +266,20 @@ def programs(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pr
     return put
 
 
+RECORD = """printf '%s\\n' "$@" > {0}-arguments; echo "$PGPASSWORD" > {0}-password; exec "$REAL/pg_dump" "$@\""""
+
+
 def with_password(url: str) -> str:
-    return make_url(url).set(password="s3cret-p@ss").render_as_string(hide_password=False)
+    """Add a password, and that of a key."""
+    named = make_url(url).set(password="s3cret-p@ss").update_query_dict({"sslpassword": "s3cret-key"})
+    return named.render_as_string(hide_password=False)
 
 
 def test_a_postgresql_database_is_dumped_and_read_back(
     migrated_postgresql: str, run: Run, tmp_path: Path, programs: Programs
 ) -> None:
     """The password is in no argument: it is in the environment of pg_dump."""
-    seen = tmp_path / "seen"
-    programs(f'printf "%s\\n" "$@" > {seen}-arguments; echo "$PGPASSWORD" > {seen}-password; exec "$REAL/pg_dump" "$@"')
+    programs(RECORD.format(tmp_path / "seen"))
     url = with_password(migrated_postgresql)
     assert run("load", "-q", OLD, "--db", url)[0] == 0
 
@@ -293,7 +297,7 @@ def test_a_postgresql_database_is_dumped_and_read_back(
 
 
 def test_a_service_file_names_the_database(
-    migrated_postgresql: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    migrated_postgresql: str, run: Run, tmp_path: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a container, where the password is a file; of several hosts, the one that answers is dumped."""
     url = make_url(migrated_postgresql)
@@ -302,11 +306,14 @@ def test_a_service_file_names_the_database(
         f"[snapshots]\nhost=/nonexistent,{url.query['host']}\ndbname={url.database}\nuser={url.username}\npassword=x\n"
     )
     monkeypatch.setenv("PGSERVICEFILE", str(service))
+    programs(RECORD.format(tmp_path / "seen"))
 
     code, _, err = run("backup", "--db", "postgresql:///?service=snapshots", f"{tmp_path}/backups/")
 
     assert (code, err) == (0, "")
     assert files(tmp_path / "backups")[0].startswith(f"{url.database}-")
+    assert (tmp_path / "seen-password").read_text() == "x\n"
+    assert "nonexistent" not in (tmp_path / "seen-arguments").read_text()
 
 
 def test_a_failing_pg_dump_is_one_line(migrated_postgresql: str, run: Run, programs: Programs) -> None:
@@ -347,6 +354,7 @@ def test_without_pg_dump_the_message_states_what_to_install(
     assert (code, "pg_dump is older than the server, version" in err, "is version 9;" in err) == (1, True, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_an_ended_backup_leaves_no_file_under_its_name(
     migrated_postgresql: str, tmp_path: Path, programs: Programs, number: int, code: int

@@ -1,5 +1,6 @@
 """Damaged copies of SQLite databases, and copies that cannot be written."""
 
+import os
 import sqlite3
 from pathlib import Path
 from random import Random
@@ -7,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from snapshots.adapters.sql.backup.postgresql_programs import running
 from snapshots.adapters.sql.backup.sqlite_copies import SqliteCopies, _copy
 from snapshots.adapters.sql.connection.reading_only import ReadingOnly
 from snapshots.adapters.sql.database import SqlDatabase
@@ -88,3 +90,19 @@ def test_a_database_is_copied_that_this_process_only_reads(migrated_sqlite: str,
     database.close()
 
     assert stored.rows["runs"] == 0
+
+
+def test_a_program_ends_with_the_block_that_runs_it(tmp_path: Path) -> None:
+    """After Ctrl-C; otherwise pg_dump would continue to write a file that nothing needs."""
+    never, pids = tmp_path / "never", []
+    os.mkfifo(never)
+
+    def interrupted() -> None:
+        with running(Path("/bin/sh"), ["-c", f"echo $$; exec cat {never}"]) as output:
+            pids.append(int(output.readline()))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
