@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -16,7 +16,6 @@ import pytest
 from sqlalchemy import create_engine
 from tools.build_docs import (
     CLI_REFERENCE,
-    CONSOLE,
     EXPORT_GUIDE,
     LOG,
     TABLE_REFERENCE,
@@ -30,16 +29,10 @@ from tools.build_docs import (
 
 import snapshots
 from snapshots.adapters.cli.config_file import META_KEY, ConfigFile
-from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.main import cli
-from snapshots.adapters.cli.settings import Settings
-from snapshots.adapters.sql.schema.tables import metadata, session_summaries
-from snapshots.adapters.sql.schema.views import definitions
 from snapshots.app.pip_install import DISTRIBUTION
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE, TYPE_MAX_AGE, TYPE_MAX_LAG
-from snapshots.domain.snapshot.gap import Gap
-from snapshots.domain.snapshot.snapshot import Method
 from tests.conftest import database_on
 from tests.cowrieprocessor import AdoptableSchema, put_session
 
@@ -49,7 +42,6 @@ ARCHITECTURE = Path("docs/explanation/architecture.md").read_text()
 ANOTHER_LOADER = Path("docs/how-to/another-loader.md").read_text()
 SOURCE = "\n".join(path.read_text() for path in Path("src").rglob("*.py"))
 DOCUMENTS = [*documents(), *map(Path, ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md"))]
-WITH_EXAMPLES = [str(path) for path in documents() if CONSOLE.search(path.read_text())]
 BANNED = (
     "told|tells?|said|says|heard|hears?|nobody|somebody|whoever|foresee[ns]?|foresight|rehears\\w*|beside|shelf|patien\\w+"
     "|far end|near end|stands in|what stands|likewise|thousand million"
@@ -62,23 +54,12 @@ def reference(name: str) -> str:
 
 def shell_lines(text: str) -> Iterator[str]:
     """Yield each command line of the program in the blocks, help texts and running text of a document."""
-    for block in re.findall(r"```(?:sh|ini|console)\n(.*?)```", text, re.DOTALL):
+    for block in re.findall(r"```(?:sh|ini|console|crontab)\n(.*?)```", text, re.DOTALL):
         yield from re.findall(r"(?:^|[ /=])snapshots ([a-z-]+(?: .*)?)$", block, re.MULTILINE)
     for block in re.findall(r"```text\n(.*?)```", text, re.DOTALL):
         yield from re.findall(r"^  snapshots (.*)$", block, re.MULTILINE)
     running = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     yield from re.findall(r"`(?:\.venv/bin/)?snapshots ([^`]+)`", running)
-
-
-@pytest.mark.parametrize("document", WITH_EXAMPLES)
-def test_every_example_prints_what_the_document_shows(document: str, tmp_path: Path) -> None:
-    """To renew the outputs, run tools/build_docs.py."""
-    folder = Folder(tmp_path)
-
-    for block in CONSOLE.findall(Path(document).read_text()):
-        for example in examples(block):
-            output = folder.run(example.command)
-            assert example.matches(output), f"$ {example.command}\n{output}"
 
 
 def test_an_example_with_another_output_is_detected() -> None:
@@ -103,28 +84,6 @@ def test_every_command_in_a_document_exists_with_its_options(document: Path) -> 
         visible = [each for each in command.params if not getattr(each, "hidden", False)]
         known = {name for each in visible for name in (*each.opts, *each.secondary_opts)}
         assert {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)} <= known | {"--help"}, line
-
-
-def plain_commands() -> Iterator[str]:
-    """Yield the command lines that no example runs and that need no server, no cluster and no end by hand."""
-    for document in documents():
-        for block in re.findall(r"```sh\n(.*?)```", document.read_text(), re.DOTALL):
-            for line in re.findall(r"^(?:\.venv/bin/)?(snapshots .*)$", block, re.MULTILINE):
-                if not re.search(r"\b[A-Z]{3,}\b(?!-)|--follow|\bserve\b|fleet|/var/log", line.partition("#")[0]):
-                    yield line.partition("#")[0].partition(" | ")[0].strip()
-
-
-def test_every_other_command_is_accepted(tmp_path: Path) -> None:
-    """On a loaded database; files that the documents only name are reported as missing, in one line."""
-    folder = Folder(tmp_path)
-    folder.run("snapshots load -q cowrie-logs")
-    lines = list(dict.fromkeys(plain_commands()))
-
-    assert len(lines) > 10
-    for line in lines:
-        output = folder.run(line)
-        assert "Usage:" not in output, output
-        assert "Traceback" not in output, output
 
 
 def test_the_guide_to_adoption_works_from_the_dry_run_to_the_undo(tmp_path: Path) -> None:
@@ -236,14 +195,6 @@ def test_an_address_is_erased_as_the_guide_describes(tmp_path: Path) -> None:
     assert "Error" in folder.run("snapshots inventory show 185.220.101.1")
 
 
-def test_every_gap_method_and_exit_code_is_in_the_reference() -> None:
-    """With a meaning."""
-    for value in [kind.value for kind in (*Gap, *Method)]:
-        assert f"| `{value}` | " in reference("gaps")
-    for code in ExitCode:
-        assert f"| {code.value} | " in reference("exit-codes")
-
-
 def test_the_maximum_ages_in_the_reference_are_those_of_the_rules() -> None:
     """In days, before and after the attack."""
     lines = re.findall(r"^\| ([A-Z, ]+) \| (\d+) days \| (.*) \|$", reference("facts"), re.MULTILINE)
@@ -257,62 +208,6 @@ def test_the_maximum_ages_in_the_reference_are_those_of_the_rules() -> None:
         for kind in IpType
     }
     assert f"| ASN, country | {NETWORK_MAX_AGE.days} days" in reference("facts")
-
-
-def test_every_column_and_table_is_in_the_reference() -> None:
-    """With a meaning."""
-    columns = reference("columns")
-
-    assert [column.name for column in session_summaries.columns if f"`{column.name}`" not in columns] == []
-    assert [name for name in metadata.tables if f"`{name}`" not in columns] == []
-
-
-def test_every_view_and_its_columns_are_in_the_reference(tmp_path: Path) -> None:
-    """And the examples are valid and find something."""
-    folder = Folder(tmp_path)
-    folder.run("snapshots load -q cowrie-logs")
-    text = reference("views")
-
-    connection = sqlite3.connect(tmp_path / "snapshots.db")
-    for view in definitions("sqlite"):
-        found = connection.execute(f"SELECT * FROM {view}")
-        assert f"| `{view}` |" in text
-        assert [name for name, *_ in found.description if f"`{name}`" not in text] == []
-    for statement in re.findall(r"```sql\n(.*?)```", text, re.DOTALL):
-        assert connection.execute(statement).fetchall(), statement
-    connection.close()
-
-
-def test_every_setting_is_in_the_reference_with_its_default() -> None:
-    """And with an option that exists."""
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", reference("settings"), re.MULTILINE))
-    options = {
-        name
-        for command in all_commands(cli)
-        for option in command.params
-        if not getattr(option, "hidden", False)
-        for name in option.opts
-    }
-
-    for name, field in Settings.model_fields.items():
-        option, default, _ = rows[name].split(" | ", 2)
-        assert option.strip("`") in options
-        if isinstance(field.default, int | float):
-            assert default == f"{field.default:g}"
-        elif isinstance(field.default, str):
-            assert default.strip("`") == field.default
-
-
-def all_commands(group: click.Group) -> Iterator[click.Command]:
-    for command in group.commands.values():
-        yield from all_commands(command) if isinstance(command, click.Group) else [command]
-
-
-def test_every_extra_is_in_the_reference() -> None:
-    """What only developers need is in groups, and not in the wheel."""
-    extras = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
-
-    assert {name for name in extras if f"| `{name}` | " not in reference("settings")} == set()
 
 
 def test_the_readme_is_short_and_begins_with_the_purpose() -> None:
@@ -350,24 +245,6 @@ def test_every_public_name_is_in_the_glossary() -> None:
     }
 
     assert {name for name in snapshots.__all__ if f"`{name}" not in GLOSSARY} <= plain | errors
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
-def test_every_link_leads_to_a_file(document: Path) -> None:
-    """And to a heading, if it names one."""
-    for target, heading in re.findall(r"\]\(([^)#]*)(?:#([^)]+))?\)", document.read_text()):
-        if target.startswith("http"):
-            continue
-        path = document.parent / target if target else document
-        assert path.exists(), target
-        if heading:
-            assert heading in headings(path), (target, heading)
-
-
-def headings(document: Path) -> Sequence[str]:
-    """Return the anchors of a document, as GitHub makes them."""
-    titles = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
-    return [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
 
 
 def test_every_file_that_the_architecture_names_exists() -> None:

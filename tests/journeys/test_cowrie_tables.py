@@ -5,13 +5,16 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import URL, create_engine, make_url, text
 
 from snapshots.adapters.cli.output.cowrie_tables import DIALECTS
+from snapshots.adapters.sql.connection.temporary_server import _binaries
 from tests.journeys.conftest import Run
 
 TABLES = {
@@ -98,26 +101,51 @@ def printed_by_sqlite(statement: str, folder: Path) -> str:
     return "".join(f"{line}\n" for (line,) in found)
 
 
-def printed_by_postgresql(statement: str, server: str) -> str:
-    """Return the rows of a statement, a line each, from a server whose time zone is UTC+1 in winter."""
+@contextmanager
+def on_postgresql(server: str, name: str) -> Iterator[URL]:
+    """Make a database with the tables and rows, on a server whose time zone is UTC+1 in winter."""
     admin = create_engine(server, isolation_level="AUTOCOMMIT")
-    url = make_url(server).set(database="cowrie_tables")
+    url = make_url(server).set(database=name)
     try:
         with admin.connect() as connection:
-            connection.execute(text("DROP DATABASE IF EXISTS cowrie_tables"))
-            connection.execute(text("CREATE DATABASE cowrie_tables"))
-            connection.execute(text("ALTER DATABASE cowrie_tables SET timezone = 'Europe/Berlin'"))
+            connection.execute(text(f"DROP DATABASE IF EXISTS {name}"))
+            connection.execute(text(f"CREATE DATABASE {name}"))
+            connection.execute(text(f"ALTER DATABASE {name} SET timezone = 'Europe/Berlin'"))
         engine = create_engine(url)
         with engine.begin() as connection:
             for each in (*schema("postgresql"), *rows("postgresql")):
                 connection.exec_driver_sql(each)
-            found = connection.exec_driver_sql(statement.replace("%", "%%")).scalars().all()
         engine.dispose()
-        return "".join(f"{json.dumps(line)}\n" for line in found)
+        yield url
     finally:
         with admin.connect() as connection:
-            connection.execute(text("DROP DATABASE IF EXISTS cowrie_tables WITH (FORCE)"))
+            connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
         admin.dispose()
+
+
+def printed_by_postgresql(statement: str, server: str) -> str:
+    """Return the rows of a statement, a line each."""
+    with on_postgresql(server, "cowrie_tables") as url:
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            found = connection.exec_driver_sql(statement.replace("%", "%%")).scalars().all()
+        engine.dispose()
+    return "".join(f"{json.dumps(line)}\n" for line in found)
+
+
+def load_by_the_guide(database: str, environment: Mapping[str, str]) -> str:
+    """Run the command of docs/how-to/load-from.md in a shell, and return what it prints."""
+    guide = Path("docs/how-to/load-from.md").read_text().splitlines()
+    (command,) = [line for line in guide if line.startswith(f"snapshots cowrie-tables {database} |")]
+    path = f"{Path(sys.executable).parent}:{environment.get('PATH', '')}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        env=os.environ | environment | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
 
 
 def check_loaded(run: Run, printed: str, folder: Path) -> None:
@@ -181,6 +209,25 @@ def client(socket: Path, statements: str, *options: str) -> str:
     """Return what the client of MariaDB prints."""
     command = ["mariadb", "--no-defaults", f"--socket={socket}", "--user=root", *options]
     return subprocess.run(command, input=statements, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_command_for_postgresql_in_the_guide(run: Run, server: str) -> None:
+    """By the client of PostgreSQL."""
+    with on_postgresql(server, "cowrie") as url:
+        host, user = str(url.query["host"]), str(url.username)
+        environment = {"PATH": str(_binaries()), "PGHOST": host, "PGUSER": user}
+        assert "3 new sessions" in load_by_the_guide("postgresql", environment)
+
+    assert len(json.loads(run("query", "--format", "json")[1])["rows"]) == 3
+
+
+@pytest.mark.mysql
+def test_the_command_for_mysql_in_the_guide(run: Run, mysql: Path, tmp_path: Path) -> None:
+    """By the client of MySQL, with a user and a socket from its configuration."""
+    (tmp_path / ".my.cnf").write_text(f"[client]\nuser=root\nsocket={mysql}\n")
+    assert "3 new sessions" in load_by_the_guide("mysql", {"HOME": str(tmp_path)})
+
+    assert len(json.loads(run("query", "--format", "json")[1])["rows"]) == 3
 
 
 @pytest.mark.mysql

@@ -4,11 +4,11 @@ from snapshots.domain.errors import SnapshotsError
 
 
 class StoreUnavailable(SnapshotsError):
-    """The database failed or refused; the current transaction was rolled back."""
+    """The database failed or refused; the current transaction was rolled back, and committed ones stay stored."""
 
 
 class StoreBusy(StoreUnavailable):
-    """A conflict with another transaction, such as a deadlock; an immediate retry can succeed."""
+    """A conflict with another transaction, such as a deadlock; nothing of it is stored, and a retry can succeed."""
 
 
 class LockTimeout(StoreBusy):

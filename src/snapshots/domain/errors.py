@@ -6,7 +6,7 @@ class SnapshotsError(Exception):
 
 
 class InvalidAddress(SnapshotsError):
-    """A text is not an IP address."""
+    """A value is not an IP address in text, or not in the canonical form where that is needed."""
 
 
 class InvalidFact(SnapshotsError):

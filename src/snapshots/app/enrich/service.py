@@ -41,7 +41,7 @@ CHUNK = 5_000
 
 class SnapshotService:
     """
-    Computes snapshots for batches of sessions, and caches the verdicts.
+    Computes snapshots for batches of sessions, and caches the verdicts. Other programs get one from `open_service`.
 
     Args:
         database: Holds the inventory.
@@ -76,14 +76,14 @@ class SnapshotService:
         leave an existing snapshot unchanged.
 
         Args:
-            aggregates: Any number of sessions, each with at least one event; an iterator is read to its end before
-                the transaction begins.
+            aggregates: Any number of sessions, each with at least one event; none gives an empty list. An iterator is
+                read to its end before the transaction begins.
             connection: The caller's SQLAlchemy connection to the same database. All statements then run there, under
                 a savepoint, and nothing is committed. Without it the work is a transaction of its own.
 
         Returns:
-            Summaries in the order of the aggregates. One without a snapshot has a gap: a missing
-            fact or address is never an error.
+            Summaries in the order of the aggregates. One without a snapshot has a gap; a missing fact or address is
+            never an error.
 
         Raises:
             InvalidEvent: An aggregate has no events, is not a SessionAggregate, or has an invalid value.

@@ -9,7 +9,11 @@ from snapshots.domain.errors import InvalidPolicy
 
 
 class IpType(Enum):
-    """A kind of network. Unknown is None, never a default member."""
+    """
+    A kind of network, or a service that hides the user of an address. Unknown is None, never a default member.
+
+    The members are in the order of `IpTypePriority`: of several types of an address, the first is its type.
+    """
 
     VPN = "VPN"
     TOR = "TOR"

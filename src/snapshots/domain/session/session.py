@@ -16,19 +16,26 @@ from snapshots.domain.session.summary import SessionSummary
 LARGEST_PORT = 65_535
 
 SessionId = NewType("SessionId", str)
-"""The id of a session in the store: the logged id, or the logged id with `~` and a qualifier."""
+"""The id of a session in the store, which is the logged id, or the logged id with `~` and a qualifier."""
 
 
 class EventKind(Enum):
     """The kind of an event, by which it is counted."""
 
     CONNECT = "connect"
+    """`cowrie.session.connect`. Its address takes precedence over that of every other kind."""
     COMMAND = "command"
+    """`cowrie.command.input`."""
     LOGIN = "login"
+    """`cowrie.login.success` and `cowrie.login.failed`."""
     DOWNLOAD = "download"
+    """`cowrie.session.file_download`."""
     UPLOAD = "upload"
+    """`cowrie.session.file_upload`."""
     FORWARD = "forward"
+    """`cowrie.direct-tcpip`. Its address counts only in a session that has no other kind of event."""
     OTHER = "other"
+    """Every other event; it is counted in `SessionSummary.event_count` alone."""
 
     __hash__ = object.__hash__  # members are singletons, and the hash of Enum is slow
 
@@ -46,8 +53,8 @@ class SessionEvent(NamedTuple):
     An event of a session. A tuple, because one is made for each line of a log.
 
     Attributes:
-        fingerprint: 64-bit hash that identifies the event within its session, in every copy of the log.
-        at: The time of the event, in UTC.
+        fingerprint: Hash that identifies the event within its session in every copy of the log, 0 to 2**64 - 1.
+        at: The time of the event; aware, in UTC.
         kind: The kind by which it is counted.
         address: The source address in the event; None if it has no valid one.
         port: The attacker's port, 0 to 65535; only of a connect.
@@ -83,7 +90,7 @@ class SessionAggregate:
 
     Attributes:
         session_id: The id of the session in the store.
-        events: The events by fingerprint.
+        events: The events by fingerprint, in any order. At least one is needed for a summary.
         counted_until: Time in UTC; events at or before it were counted by another loader and only provide the address.
             None without one.
     """
@@ -94,7 +101,14 @@ class SessionAggregate:
 
     @classmethod
     def of(cls, session_id: str, events: Iterable[SessionEvent] = (), *, counted_until: datetime | None = None) -> Self:
-        """Return the aggregate of *events*.
+        """
+        Return the aggregate of *events*.
+
+        Args:
+            session_id: The id of the session in the store; not empty.
+            events: Events of this session in any order; one with the fingerprint of an earlier one is dropped. Their
+                values are not checked here, but by `validate`.
+            counted_until: See the attribute.
 
         Raises:
             InvalidEvent: *session_id* is empty or not a string.
@@ -149,12 +163,12 @@ class SessionAggregate:
                 raise InvalidAddress(f"{address.text!r:.80} is not a canonical address: use IpAddress.parse")
 
     def add(self, event: SessionEvent) -> None:
-        """Add *event*, unless an event with its fingerprint is there."""
+        """Add *event* to this aggregate, unless an event with its fingerprint is there. Its values are not checked."""
         self.events.setdefault(event.fingerprint, event)
 
     def merge(self, other: "SessionAggregate") -> "SessionAggregate":
         """
-        Return the union of the events.
+        Return a new aggregate with the union of the events; of two with one fingerprint, the one of this aggregate.
 
         Raises:
             InvalidEvent: *other* belongs to another session.

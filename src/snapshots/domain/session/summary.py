@@ -21,9 +21,9 @@ class SessionSummary(NamedTuple):
 
     Attributes:
         session_id: The session's name in the store.
-        first_event_at: The earliest event's time, in UTC.
-        last_event_at: The latest event's time, in UTC.
-        event_count: Events, each counted once.
+        first_event_at: The earliest event's time; aware, in UTC.
+        last_event_at: The latest event's time; aware, in UTC.
+        event_count: Events, each counted once. Like every count, 0 or more.
         logged_id: The id in the log, where it is not the session's name (Cowrie's ids are reused).
         sighting: The canonical sighting; its address is the session's source IP.
         command_count: `cowrie.command.input` events.
@@ -73,7 +73,7 @@ class SessionSummary(NamedTuple):
 
     @property
     def source_ip(self) -> IpAddress | None:
-        """Return the canonical source IP."""
+        """Return the canonical source IP; None if no event has a valid address."""
         return self.sighting.address if self.sighting is not None else None
 
     @property

@@ -4,7 +4,11 @@ from enum import Enum
 
 
 class Gap(Enum):
-    """A reason, stored in every open session."""
+    """
+    A reason why a session has no snapshot, stored in every open session.
+
+    A gap is a result and not an error: `SnapshotService.enrich` returns it in the summary of the session.
+    """
 
     NO_SOURCE_IP = "no_source_ip"
     AMBIGUOUS_IP = "ambiguous_ip"

@@ -47,7 +47,8 @@ class IpSnapshot:
         asn: Autonomous system number, 1 to 4294967295.
         country: ISO 3166-1 alpha-2, upper case, such as "DE"; never a pseudo code such as "XX".
         ip_type: The highest-ranked type by IpTypePriority.
-        enrichment_at: The newest date of its facts, in UTC.
+        enrichment_at: Date of the newest table consulted by the time of the sighting, even if it had no entry; of an
+            inferred snapshot, of its newest fact. Aware, in UTC.
         method: Whether all facts were stated by the time of the sighting.
         source: Labels of the builds that stated the facts, such as "dbip@2026-09-01 iporigin@2026-10-05", in the order
             of the facts; see `fact_methods.source_text`.
