@@ -230,6 +230,21 @@ def test_an_improvement_without_newer_tables_states_what_to_import(run: Run, tmp
     assert "snapshots facts import" in out
 
 
+def test_sessions_that_stay_open_do_not_count_as_sealed(run: Run, tmp_path: Path) -> None:
+    """`verify` compares the number of sealed sessions with that on record."""
+    lines = [
+        event("cowrie.session.connect", address, "12:00:00").replace('"x"', f'"{name}"')
+        for name, address in {"open": "10.1.2.3", "sealed": GOOGLE}.items()
+    ]
+    (tmp_path / "cowrie.json").write_text("\n".join(lines) + "\n")
+    assert run("load", "-q", "--max-age", "0", "--max-lag", "0", tmp_path / "cowrie.json")[0] == 0
+
+    assert "1 received a snapshot" in run("backfill", "--rejudge-all")[1]
+
+    code, out, _ = run("verify")
+    assert (code, "not on record" in out) == (0, False), out
+
+
 def test_metrics_that_cannot_be_written_are_a_warning(run: Run, tmp_path: Path) -> None:
     """The work is done, so the exit code is 0; one line names the file."""
     file = tmp_path / "no such folder" / "load.prom"

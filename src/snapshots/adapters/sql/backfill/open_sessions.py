@@ -272,11 +272,12 @@ class SqlOpenSessions:
                     "gap_run": case((~seals, literal(run))),
                 }
             )
-            .returning(SESSIONS.session_id, SESSIONS.snapshot_run.is_not(None))
+            # Not `is_not(None)`: SQLite 3.40 takes it for always true in RETURNING of UPDATE FROM.
+            .returning(SESSIONS.session_id, SESSIONS.snapshot_run)
         )
         with prefer_index_scans(self._connection):
             written = dict(tuple(row) for row in self._connection.execute(writing))
-        count_seals(self._connection, run, sum(written.values()))
+        count_seals(self._connection, run, sum(sealing_run is not None for sealing_run in written.values()))
         if any(each.session.has_placeholders for each in judged):
             self._seal_over_placeholders(written, run, written_at)
         if len(written) == count:
