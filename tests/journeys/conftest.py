@@ -1,12 +1,17 @@
 """A folder with real logs, and a way to run commands as a user would."""
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from snapshots.__main__ import main
+from tests.conftest import database_on
+from tests.old_databases import KINDS, restore
 
 OLD = Path("tests/data/cowrie-2.8.1.json.gz")
 NEW = Path("src/snapshots/adapters/cli/data/cowrie.json.gz")
@@ -45,3 +50,45 @@ def run(migrated_sqlite: str, capsys: pytest.CaptureFixture[str], monkeypatch: p
         return code, printed.out, printed.err
 
     return _run
+
+
+@pytest.fixture(scope="session")
+def old_templates(server: str) -> Iterator[Mapping[str, str]]:
+    """The names of PostgreSQL databases as an older version left them; copying one is faster than restoring it."""
+    with database_on(server, "template0") as own, database_on(server, "template0") as adopted:
+        urls = dict(zip(KINDS, (own, adopted), strict=True))
+        for kind, url in urls.items():
+            restore(kind, url)
+        yield {kind: str(make_url(url).database) for kind, url in urls.items()}
+
+
+@pytest.fixture
+def kind() -> str:
+    """The kind of database that `old` restores, which tests parametrize."""
+    return KINDS[0]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def old_copies(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> Iterator[Callable[[], str]]:
+    """Restores the database of an older version as often as it is called, and returns the URL of each copy."""
+    numbers = count(1)
+    with ExitStack() as stack:
+
+        def make() -> str:
+            if request.param == "postgresql":
+                server, templates = (request.getfixturevalue(name) for name in ("server", "old_templates"))
+                return stack.enter_context(database_on(server, templates[kind]))
+            url = f"sqlite:///{tmp_path}/old-{next(numbers)}.db"
+            restore(kind, url)
+            return url
+
+        yield make
+
+
+@pytest.fixture
+def old(old_copies: Callable[[], str], run: Run, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a database as an older version left it, which is also the one that `run` uses."""
+    assert callable(run)
+    url = old_copies()
+    monkeypatch.setenv("SNAPSHOTS_DB", url)
+    return url

@@ -27,6 +27,10 @@ class StoreReplaced(StoreUnavailable):
     """The database was deleted or replaced since the command began; earlier batches are only in the old one."""
 
 
+class TablesOutdated(StoreUnavailable):
+    """The tables have an older version than the program: `snapshots migrate` upgrades them."""
+
+
 class StoreUnusable(StoreUnavailable):
     """The database can store nothing, such as without permissions or space: a smaller batch fails as well."""
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from snapshots.app.admin.backup import BackUpDatabase
     from snapshots.app.admin.copying import CopyObserver, TableCopied
     from snapshots.app.admin.corrections import AuditedChanges
+    from snapshots.app.admin.migration import SchemaState
     from snapshots.app.backfill.improve import ImproveSnapshots
     from snapshots.app.backfill.progress import BackfillObserver
     from snapshots.app.backfill.run import BackfillSnapshots
@@ -335,9 +336,9 @@ class CommandApplication:
         with closing(SqlDatabase(url, policy=wait_policy(self._settings))) as target:
             return copy_database(self._database, target, observer)
 
-    def session_count(self) -> int | None:
-        """Return the number of sessions, whatever the schema version is; None without tables of ours."""
-        return self._database.session_count()
+    def schema_state(self) -> SchemaState:
+        """Compare the tables, of any version, with those that this program needs."""
+        return self._database.schema_state()
 
     def migrate(self, to: str, partitions: int | None) -> tuple[str | None, str | None]:
         """Migrate the tables to a schema version, and return the versions before and after."""

@@ -55,3 +55,15 @@ def test_a_former_option_name_is_hidden_and_validated(capsys: pytest.CaptureFixt
         cli.commands["query"].make_context("query", [], help_option_names=HELP_NAMES).params["network_at"] == "attack"
     )
     assert capsys.readouterr().err == ""
+
+
+def test_an_option_that_was_removed_names_what_to_use_instead() -> None:
+    """Scripts that pass it fail, and say why."""
+    fleet = cli.commands["fleet"]
+    assert isinstance(fleet, click.Group)
+    given = ["logs", "--to", "folder", "--master", "local", "--store-events"]
+
+    with pytest.raises(click.UsageError, match="use `snapshots load --store-events`"):
+        fleet.commands["load"].make_context("load", list(given), help_option_names=HELP_NAMES)
+
+    assert fleet.commands["load"].make_context("load", given[:-1], help_option_names=HELP_NAMES).params

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # commands import only what they use
     from snapshots.app.admin.backup import BackUpDatabase
     from snapshots.app.admin.copying import CopyObserver, TableCopied
     from snapshots.app.admin.corrections import AuditedChanges
+    from snapshots.app.admin.migration import SchemaState
     from snapshots.app.backfill.improve import ImproveSnapshots
     from snapshots.app.backfill.progress import BackfillObserver
     from snapshots.app.backfill.run import BackfillSnapshots
@@ -329,8 +330,8 @@ class Application(Protocol):
         """Copy the database to another URL."""
         ...
 
-    def session_count(self) -> int | None:
-        """Return the number of sessions, whatever the schema version is; None without tables of ours."""
+    def schema_state(self) -> SchemaState:
+        """Compare the tables, of any version, with those that this program needs."""
         ...
 
     def migrate(self, to: str, partitions: int | None) -> tuple[str | None, str | None]:

@@ -19,6 +19,7 @@ from snapshots.adapters.sql.schema import indexes, versions
 from snapshots.adapters.sql.schema.features import SchemaFeatures, features_of
 from snapshots.adapters.sql.schema.partitions import partition
 from snapshots.adapters.sql.schema.tables import FOUND_COLUMNS, SNAPSHOT_COLUMNS, session_summaries
+from snapshots.app.admin.migration import SchemaState
 from snapshots.app.errors import SettingRefused
 from snapshots.app.ports.database import WriteLock
 
@@ -68,6 +69,7 @@ class SqlDatabase(DatabaseConnections):
                 with self._connected() as own, own.begin() as begun:
                     self._lock(own, lock)
                     self._written.refuse_another(own)
+                    versions.refuse_other_versions(own, str(self))  # another process may have migrated since
                     yield self._stores(own)
                     self._written.refuse_lost_file()
                     if dry_run:
@@ -104,13 +106,14 @@ class SqlDatabase(DatabaseConnections):
             The version before and after; None for no tables.
 
         Raises:
-            StoreUnavailable: The database refused; nothing was changed.
+            StoreUnavailable: The database refused, or its tables are newer than this program; nothing was changed.
             SettingRefused: There is no such version, or the sessions table cannot be partitioned.
         """
         if to not in {"head", "base", *versions.known()}:  # Alembic would take "-1", too
             raise SettingRefused(f"there is no version {to} to migrate to: the newest is {versions.newest()}")
         with self.changing_tables() as connection:
             before = versions.version(connection)
+            versions.refuse_newer(connection, str(self))
             try:
                 if to != "head" and (to == "base" or (before or "") > to):
                     if versions.is_adopted(connection):
@@ -130,19 +133,30 @@ class SqlDatabase(DatabaseConnections):
             self.build_indexes(for_queries=not is_adopted)  # a first backfill is faster without them
         return before, after
 
-    def session_count(self) -> int | None:
+    def schema_state(self) -> SchemaState:
         """
-        Count the sessions in tables of any version; None without tables, or if another loader made them.
+        Compare the tables, of any version, with those that this program needs.
 
         Raises:
-            StoreUnavailable: The database does not answer.
+            StoreUnavailable: The database does not answer, or its tables are newer than this program.
         """
         if not self.is_there:
-            return None
+            return SchemaState()
         with self.reading_any_version() as connection:
-            if versions.version(connection) is None or versions.is_adopted(connection):
-                return None
-            return connection.execute(select(func.count()).select_from(session_summaries)).scalar_one()
+            found = versions.version(connection)
+            if found is None:
+                return SchemaState()
+            versions.refuse_newer(connection, str(self))
+            is_adopted = versions.is_adopted(connection)
+            return SchemaState(
+                version=found,
+                sessions=connection.execute(select(func.count()).select_from(session_summaries)).scalar_one(),
+                is_adopted=is_adopted,
+                pending=versions.steps_after(found),
+                missing_indexes=[
+                    str(index.name) for _, index in indexes.missing(connection, for_queries=not is_adopted)
+                ],
+            )
 
     @contextmanager
     def changing_tables(self) -> Iterator[Connection]:
@@ -182,7 +196,9 @@ class SqlDatabase(DatabaseConnections):
         """
         with self._translated(), self._watch() as watch, self._autocommitting() as connection:
             watch.connected()
-            return indexes.build(connection, others, only_others=only_others, for_queries=for_queries)
+            return indexes.build(
+                connection, str(self), self._policy, others, only_others=only_others, for_queries=for_queries
+            )
 
     def build_query_indexes(self) -> Sequence[str]:
         """
@@ -230,7 +246,6 @@ class SqlDatabase(DatabaseConnections):
             self._lock(connection)
             if versions.version(connection) is None:
                 versions.upgrade(connection)
-            versions.refuse_other_versions(connection, str(self))
         self._is_prepared = True
 
     def _stores(self, connection: Connection) -> SqlStores:

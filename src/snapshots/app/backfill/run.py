@@ -153,7 +153,7 @@ class BackfillSnapshots:
                 raise NoSuchRun(f"the run {record.run} is being undone; resume it when the undo has ended")
             if record.settings.get("rules") != self._rules():
                 raise NoSuchRun(
-                    f"the run {record.run} was started with other options; repeat them,"
+                    f"the run {record.run} was started with other options or by another version; repeat its options,"
                     " or start a new backfill without --resume"
                 )
             taken = {**record.settings, "owner": self._runtime.new_run()}

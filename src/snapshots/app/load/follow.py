@@ -9,7 +9,7 @@ from typing import Protocol
 
 from snapshots.app.enrich.late_completion import LateCompletion
 from snapshots.app.enrich.service import SnapshotService
-from snapshots.app.errors import LogUnreadable, StoreBusy, StoreGone, StoreUnavailable
+from snapshots.app.errors import LogUnreadable, StoreBusy, StoreGone, StoreUnavailable, TablesOutdated
 from snapshots.app.liveness import ProcessLiveness, begin_load
 from snapshots.app.load.batch import LoadReport
 from snapshots.app.load.dead_letters import RejectedLines
@@ -31,6 +31,9 @@ RESTART_BACKOFF = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before contents are read again from their bookmarks after the database failed; the last one repeats."""
 
 POLL_SECONDS = 0.1
+
+TRANSIENT = (StoreBusy, StoreGone, TablesOutdated)
+"""Errors of the database after which following is retried without a limit."""
 
 
 class LogWatch(Protocol):
@@ -92,8 +95,8 @@ class DeltaLoader:
         """
         Poll for new data and load it until stopped.
 
-        While the database is unreachable or locked, also at the start, the loader waits, and then continues from the
-        stored bookmarks.
+        While the database is unreachable or locked, or its tables have an older version, also at the start, the loader
+        waits, and then continues from the stored bookmarks.
 
         Args:
             watch: Finds contents with new data.
@@ -130,7 +133,7 @@ class DeltaLoader:
                     if is_warned:
                         self._warn("recovered; loading continues")
                     failures, is_warned = 0, False
-                except (StoreBusy, StoreGone, LogUnreadable) as error:
+                except (*TRANSIENT, LogUnreadable) as error:
                     # A file may be rotated between a poll and its opening, so only a repeated error is reported.
                     if not is_warned and (failures or not isinstance(error, LogUnreadable)):
                         self._warn(f"{error}; retrying until it succeeds")
@@ -182,7 +185,7 @@ class DeltaLoader:
                 with self._database.transaction() as stores:
                     begin_load(stores, run, self._liveness, at=self._runtime.now())
                     self._service.register_sources(stores)
-            except (StoreBusy, StoreGone) as error:
+            except TRANSIENT as error:
                 if not failures:
                     self._warn(f"{error}; retrying until it succeeds")
                 self._rest(RESTART_BACKOFF[min(failures, len(RESTART_BACKOFF) - 1)], is_stopped)

@@ -80,6 +80,9 @@ def cluster_options(function: Decorated) -> Decorated:
     section=Section.GENERAL,
     help="Store the texts of the passwords of new login attempts, not only their hashes.",
 )
+@click.option(
+    "--store-events", is_flag=True, hidden=True, expose_value=False, callback=lambda *given: _refuse_events(given[-1])
+)
 @click.pass_obj
 def load(
     open_application: OpenApplication,
@@ -162,6 +165,14 @@ def import_folder(open_application: OpenApplication, /, folder: str, **options: 
         click.echo(f"Error: {one_line(problem)}", err=True)
     if report.problems:
         click.get_current_context().exit(ExitCode.FAILED)
+
+
+def _refuse_events(is_given: bool) -> None:  # noqa: FBT001 - the value of a flag
+    if is_given:
+        raise click.UsageError(
+            "--store-events is an option of former versions: a folder holds no events; use `snapshots load"
+            " --store-events`"
+        )
 
 
 def _named(settings: Sequence[str]) -> dict[str, str]:

@@ -186,7 +186,7 @@ def report_import(path: Path, done: TableImported) -> None:
 def _report_improvable(application: Application) -> None:
     """Print how many sealed sessions new facts could improve; of many sessions, only the command that counts them."""
     improvable = None
-    if (application.session_count() or 0) <= MOST_EVALUATED:
+    if (application.schema_state().sessions or 0) <= MOST_EVALUATED:
         with suppress(StoreUnavailable):  # a loader may have no right to improve
             improvable = sum(application.improve.run(NoProgress(), is_dry_run=True).improved.values())
     if improvable is None:

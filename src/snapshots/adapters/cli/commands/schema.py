@@ -20,8 +20,13 @@ MAX_PARTITIONS = 1024
 
 @command(
     short_help="Create or upgrade the tables.",
-    examples=["snapshots migrate", "snapshots migrate --db postgresql://localhost/cowrie --partitions 32"],
+    examples=[
+        "snapshots migrate --dry-run",
+        "snapshots migrate",
+        "snapshots migrate --db postgresql://localhost/cowrie --partitions 32",
+    ],
 )
+@option("--dry-run", is_flag=True, section=Section.GENERAL, help="List the steps that are pending, and change nothing.")
 @option(
     "--to",
     default="head",
@@ -42,15 +47,23 @@ MAX_PARTITIONS = 1024
 @lock_option
 @click.pass_obj
 def migrate(
-    open_application: OpenApplication, /, to: str, *, partitions: int | None, yes: bool, **options: Any
+    open_application: OpenApplication, /, to: str, *, dry_run: bool, partitions: int | None, yes: bool, **options: Any
 ) -> None:
     """
     Upgrade the tables of the database to the schema version of this program. Rows are not lost.
 
+    All steps are one transaction: after an interruption, the tables are as before, and the same command starts over.
+    Other commands wait meanwhile. Make a backup first: an older program cannot use the upgraded tables.
+
     `load` creates the tables of a new database. A downgrade loses data that the older version cannot store. --to base
     drops every table: it shows how many sessions are lost and asks for confirmation, unless --yes is given.
     """
+    if dry_run and (to != "head" or partitions is not None):
+        raise click.UsageError("--dry-run lists the steps to the newest version: omit --to and --partitions")
     with opened(open_application, options) as application:
+        if dry_run:
+            _show_pending(application)
+            return
         if to == "base" and not yes:
             _confirm_drop(application)
         before, after = application.migrate(to, partitions)
@@ -62,12 +75,30 @@ def migrate(
             click.echo(f"{application.shown_database}: from version {before or 'none'} to {after or 'none'}.")
 
 
+def _show_pending(application: Application) -> None:
+    """Print what `migrate` would do."""
+    name, state = application.shown_database, application.schema_state()
+    if state.version is None:
+        click.echo(f"{name} has no tables yet; migrate would create them.")
+        return
+    if state.pending:
+        sessions = count_of(state.sessions or 0, "session")
+        click.echo(f"{name} ({sessions}): from version {state.version} to {state.pending[-1].version}.")
+    else:
+        click.echo(f"The tables of {name} already have version {state.version}.")
+    for step in state.pending:
+        click.echo(f"  {step.version}: {step.description}")
+    for index in state.missing_indexes:
+        click.echo(f"  build the index {index}")
+    click.echo("Nothing was changed: this was a dry run.")
+
+
 def _confirm_drop(application: Application) -> None:
     """Ask whether to drop the tables; exit if the answer is no, or if stdin is not a terminal."""
-    count = application.session_count()
-    if count is None:
+    state = application.schema_state()
+    if state.version is None or state.is_adopted:  # the command refuses an adopted database
         return
-    sentence = f"this drops all tables of {application.shown_database}, with {count:,} sessions"
+    sentence = f"this drops all tables of {application.shown_database}, with {count_of(state.sessions or 0, 'session')}"
     if not sys.stdin.isatty():
         raise click.UsageError(f"{sentence}; to do that, add --yes")
     if not click.confirm(f"{sentence[0].upper()}{sentence[1:]}. Continue?", err=True):

@@ -53,12 +53,12 @@ class SqlAdoption:
     def plan(self, *, widen: bool) -> AdoptionPlan:
         """Return the steps of `adopt`."""
         with self._database.reading_any_version() as connection:
-            return _plan(connection, _look(connection, widen=widen))
+            return _plan(connection, self._look(connection, widen=widen))
 
     def adopt(self, *, widen: bool) -> AdoptionPlan:
         """Add missing objects: tables in one transaction, then indexes, each concurrently with writers."""
         with self._database.changing_tables() as connection:
-            found = _look(connection, widen=widen)
+            found = self._look(connection, widen=widen)
             plan = _plan(connection, found)
             triggers.remove(connection)  # the type of a column that a trigger uses cannot change
             for change in found.changes:
@@ -77,12 +77,12 @@ class SqlAdoption:
     def plan_undo(self) -> AdoptionPlan:
         """Return the steps of `undo`."""
         with self._database.reading_any_version() as connection:
-            return _plan_undo(connection, _known(connection))
+            return _plan_undo(connection, self._known(connection))
 
     def undo(self) -> AdoptionPlan:
         """Remove everything that the adoption added, in one transaction."""
         with self._database.changing_tables() as connection:
-            before = _known(connection)
+            before = self._known(connection)
             plan = _plan_undo(connection, before)
             AddressPlaceholders(connection, features_of(connection)).delete_unused()
             drop_spans_table(connection)
@@ -105,6 +105,23 @@ class SqlAdoption:
         # An earlier version recreated a column and the indexes on it.
         self._database.build_indexes(before.get("lost", ()), only_others=True)
         return plan
+
+    def _look(self, connection: Connection, *, widen: bool) -> AdoptableSchema:
+        is_ours = versions.version(connection) is not None
+        is_adopted = is_ours and _record(connection) is not None
+        if is_ours and not is_adopted:
+            raise StoreUnavailable("this database was created by snapshots: there is nothing to adopt")
+        if is_adopted:  # an older version has its rows in other tables
+            versions.refuse_other_versions(connection, str(self._database))
+        return recognized(connection, is_adopted=is_adopted, widen=widen)
+
+    def _known(self, connection: Connection) -> dict[str, Any]:
+        """Return the schema before the adoption."""
+        state = _record(connection) if versions.version(connection) is not None else None
+        if state is None:
+            raise StoreUnavailable("this database was never adopted")
+        versions.refuse_other_versions(connection, str(self._database))
+        return dict(json.loads(state))
 
     def _write_record(self, connection: Connection, found: AdoptableSchema) -> None:
         columns = {name: list(there) for name, there in found.columns.items()}
@@ -141,24 +158,8 @@ def _restore_logged_ids(connection: Connection) -> None:
         connection.execute(update(session_summaries).where(SESSIONS.session_id == name).values(logged_id=logged_id))
 
 
-def _look(connection: Connection, *, widen: bool) -> AdoptableSchema:
-    is_ours = versions.version(connection) is not None
-    is_adopted = is_ours and _record(connection) is not None
-    if is_ours and not is_adopted:
-        raise StoreUnavailable("this database was created by snapshots: there is nothing to adopt")
-    return recognized(connection, is_adopted=is_adopted, widen=widen)
-
-
 def _record(connection: Connection) -> str | None:
     return connection.execute(select(adoptions.c.state_before)).scalar()
-
-
-def _known(connection: Connection) -> dict[str, Any]:
-    """Return the schema before the adoption."""
-    state = _record(connection) if versions.version(connection) is not None else None
-    if state is None:
-        raise StoreUnavailable("this database was never adopted")
-    return dict(json.loads(state))
 
 
 def _plan(connection: Connection, found: AdoptableSchema) -> AdoptionPlan:

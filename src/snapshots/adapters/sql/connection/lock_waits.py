@@ -1,8 +1,8 @@
 """Wait for locks of other processes, with a message and a timeout."""
 
 import sqlite3
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event, Timer
 from time import monotonic
@@ -12,6 +12,7 @@ from typing import Self
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from snapshots.app.errors import LockTimeout
 from snapshots.app.retry import LOCK_TIMEOUT_SECONDS, REPORT_AFTER, ignore
 
 ATTEMPT_SECONDS = 1.0
@@ -71,6 +72,41 @@ def begin_immediately(connection: Connection, name: str, policy: WaitPolicy) -> 
                 return
     finally:
         _set_busy_timeout(connection, BUSY_SECONDS)
+
+
+@contextmanager
+def only_index_builder(connection: Connection, name: str, policy: WaitPolicy) -> Iterator[None]:
+    """
+    Let only one process at a time build indexes of a PostgreSQL database: others would drop what it has not finished.
+
+    The lock is polled. A query that waits for it would be a transaction, and CREATE INDEX CONCURRENTLY waits for all
+    older transactions.
+
+    Args:
+        connection: An autocommit connection.
+        name: Of the database, for messages.
+        policy: How long to wait.
+
+    Raises:
+        LockTimeout: Another process built indexes for too long.
+    """
+    began_at, is_reported = monotonic(), False
+    while not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_INDEX_LOCK})").scalar_one():
+        waited = monotonic() - began_at
+        if waited >= policy.lock_timeout:
+            raise LockTimeout(f"another process builds indexes in {name}; try again when it has finished")
+        if not is_reported and waited >= policy.report_after:
+            policy.report(f"waiting for another process that builds indexes in {name}, {_bound(policy)}")
+            is_reported = True
+        Event().wait(min(ATTEMPT_SECONDS, policy.lock_timeout))
+    try:
+        yield
+    finally:
+        with suppress(SQLAlchemyError):  # the server releases the lock when the connection ends
+            connection.exec_driver_sql(f"SELECT pg_advisory_unlock({_INDEX_LOCK})")
+
+
+_INDEX_LOCK = "hashtext('snapshots indexes')"
 
 
 def _set_busy_timeout(connection: Connection, seconds: float) -> None:

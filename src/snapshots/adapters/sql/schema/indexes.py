@@ -8,7 +8,12 @@ from sqlalchemy import inspect as inspected
 from sqlalchemy.schema import CreateIndex
 
 from snapshots.adapters.sql.connection.dialects.storage import are_partitioned
-from snapshots.adapters.sql.connection.lock_waits import BUSY_SECONDS
+from snapshots.adapters.sql.connection.lock_waits import (
+    BUSY_SECONDS,
+    WaitPolicy,
+    begin_immediately,
+    only_index_builder,
+)
 from snapshots.adapters.sql.schema.tables import metadata, session_summaries
 
 
@@ -67,37 +72,62 @@ def drop_for_queries(connection: Connection) -> Sequence[str]:
 
 
 def build(
-    connection: Connection, others: Sequence[str] = (), *, only_others: bool = False, for_queries: bool = True
+    connection: Connection,
+    name: str,
+    policy: WaitPolicy,
+    others: Sequence[str] = (),
+    *,
+    only_others: bool = False,
+    for_queries: bool = True,
 ) -> Sequence[str]:
     """
     Build missing indexes, on PostgreSQL concurrently with writers.
 
     Args:
         connection: An autocommit connection.
+        name: Of the database, for messages.
+        policy: How long to wait for other processes.
         others: CREATE INDEX statements of indexes that are not in our definitions.
         only_others: Build only *others*.
         for_queries: Build also our indexes that only queries need.
 
     Returns:
         The names of our indexes that were built.
+
+    Raises:
+        LockTimeout: On PostgreSQL, another process built indexes for too long.
+        OperationalError: On SQLite, another process wrote for too long.
     """
-    lacking = [] if only_others else [index for _, index in missing(connection, for_queries=for_queries)]
-    names = [str(index.name) for index in lacking]
-    ours = [str(CreateIndex(index).compile(dialect=connection.dialect)) for index in lacking]
     if connection.dialect.name != "postgresql":
-        for statement in ours:
-            connection.exec_driver_sql(statement)
-        return names
-    known = set(re.findall(r'INDEX "?([^\s"]+)', " ".join((*ours, *others))))
+        lacking = [] if only_others else missing(connection, for_queries=for_queries)
+        return [str(index.name) for table, index in lacking if _build_alone(connection, table, index, name, policy)]
+    with only_index_builder(connection, name, policy):
+        lacking = [] if only_others else missing(connection, for_queries=for_queries)
+        ours = [str(CreateIndex(index).compile(dialect=connection.dialect)) for _, index in lacking]
+        _build_concurrently(connection, (*ours, *others))
+        return [str(index.name) for _, index in lacking]
+
+
+def _build_alone(connection: Connection, table: str, index: Index, name: str, policy: WaitPolicy) -> bool:
+    """Build an index of SQLite in a transaction of its own; return False if another process built it meanwhile."""
+    begin_immediately(connection, name, policy)
+    is_missing = index.name not in {found["name"] for found in inspected(connection).get_indexes(table)}
+    if is_missing:
+        connection.execute(CreateIndex(index))
+    connection.exec_driver_sql("COMMIT")
+    return is_missing
+
+
+def _build_concurrently(connection: Connection, statements: Sequence[str]) -> None:
+    known = set(re.findall(r'INDEX "?([^\s"]+)', " ".join(statements)))
     connection.exec_driver_sql(f"SET lock_timeout = '{BUSY_SECONDS}s'")
     for name in (name for name in _invalid_indexes(connection) if name in known):
         connection.exec_driver_sql(f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"')
-    for statement in (*ours, *others):
+    for statement in statements:
         # PostgreSQL cannot build an index on a partitioned table concurrently.
         concurrently = "" if are_partitioned(connection) and "session_summaries" in statement else "CONCURRENTLY "
         statement_if_missing = re.sub(" INDEX ", f" INDEX {concurrently}IF NOT EXISTS ", statement, count=1)
         connection.exec_driver_sql(statement_if_missing.replace("%", "%%"))
-    return names
 
 
 def _invalid_indexes(connection: Connection) -> frozenset[str]:

@@ -4,6 +4,7 @@ Read and migrate the version of the tables.
 Alembic is imported inside functions: its import takes 0.1 s and 7 MB, and few commands need it.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,8 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, sel
 from snapshots.adapters.sql.schema import indexes, triggers, views
 from snapshots.adapters.sql.schema.spans_table import create_spans_table
 from snapshots.adapters.sql.schema.tables import adoptions, metadata, session_summaries
-from snapshots.app.errors import StoreUnavailable
+from snapshots.app.admin.migration import Migration
+from snapshots.app.errors import StoreUnavailable, TablesOutdated
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
@@ -124,19 +126,49 @@ def _do(step: Literal["upgrade", "downgrade", "stamp"], connection: Connection, 
         raise LookupError(str(exc)) from exc
 
 
+def steps_after(found: str) -> Sequence[Migration]:
+    """Return the steps from a version to that of this program, in order."""
+    if found == newest():
+        return ()
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - alembic takes a tenth of a second
+
+    scripts = reversed([*ScriptDirectory(str(MIGRATIONS)).walk_revisions()])
+    return [Migration(script.revision, script.doc) for script in scripts if script.revision > found]
+
+
 def refuse_other_versions(connection: Connection, name: str) -> None:
     """
     Refuse tables of another version, and a database without tables.
 
     Raises:
-        StoreUnavailable: The version differs; the message contains the database and the command to run.
+        TablesOutdated: The version is older; the message contains the database and the command to run.
+        StoreUnavailable: The version is newer, or there are no tables; the message contains what to do.
     """
     found = version(connection)
     if found is None:
         raise StoreUnavailable(
             f"the database {name} holds no sessions yet; `snapshots load` or `migrate` makes its tables"
         )
+    _refuse_newer(found, name)
     if found != newest():
-        raise StoreUnavailable(
+        raise TablesOutdated(
             f"the tables of {name} have version {found}, this program works with {newest()}: run `snapshots migrate`"
+        )
+
+
+def refuse_newer(connection: Connection, name: str) -> None:
+    """
+    Refuse tables that a newer program made or upgraded.
+
+    Raises:
+        StoreUnavailable: The message contains both versions and what to do.
+    """
+    _refuse_newer(version(connection) or "", name)
+
+
+def _refuse_newer(found: str, name: str) -> None:
+    if found > newest():
+        raise StoreUnavailable(
+            f"the tables of {name} have version {found}, and this program works with {newest()}: a newer version of"
+            " snapshots upgraded them. Install that version, or restore a backup from before the upgrade"
         )

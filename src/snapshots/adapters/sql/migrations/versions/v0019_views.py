@@ -1,4 +1,4 @@
-"""Add the views for analysts, which `schema.views` creates after every migration."""
+"""Add the views for analysts: v_sessions, v_logins, v_commands and v_downloads."""
 
 revision = "0019"
 down_revision = "0018"
@@ -7,7 +7,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Change no table."""
+    """Change no table: `schema.views` creates the views after every migration."""
 
 
 def downgrade() -> None:
