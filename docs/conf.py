@@ -133,7 +133,7 @@ def _directive(name: str, what: object) -> str:
     if inspect.isfunction(what):
         return f".. autofunction:: {name}\n"
     if isinstance(what, str):
-        return f".. py:data:: {name}\n   :type: str\n\n   The version of the distribution.\n"
+        return f".. py:data:: {name.rpartition('.')[2]}\n   :type: str\n\n   The version of the distribution.\n"
     if _is_error(what):
         return f".. autoexception:: {name}\n   :show-inheritance:\n"
     if isinstance(what, NewType):
