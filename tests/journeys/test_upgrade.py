@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url
 
+from snapshots.adapters.sql.schema.versions import newest
 from snapshots.domain.facts.network_types import NETWORK_TYPES
 from tests.journeys.conftest import Run
 from tests.old_databases import KINDS, VERSION, Rows, all_rows, answers, extract_logs
@@ -72,6 +73,33 @@ def test_every_row_of_the_older_version_is_there_after_the_upgrade(old: str, run
     code, out, _ = run("verify", "--full")
     assert (code, "none changed without audit, the guard holds" in out) == (0, True), out
     assert "already have version" in run("migrate")[1]
+
+
+def test_a_dry_run_lists_the_pending_steps_and_changes_nothing(old: str, run: Run) -> None:
+    """Each version with what it does, then the indexes; after the upgrade nothing is pending."""
+    before = all_rows(old)
+
+    code, out, err = run("migrate", "--dry-run")
+
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert f"({len(before['session_summaries'])} sessions): from version {VERSION} to {newest()}." in lines[0]
+    assert "  0008: Add the gap awaiting_connect." in lines
+    assert "  build the index ix_session_summaries_by_address_facts" in lines
+    assert lines[-1] == "Nothing was changed: this was a dry run."
+    assert all_rows(old) == before
+    assert run("migrate")[0] == 0
+    code, out, _ = run("migrate", "--dry-run")
+    assert (code, len(out.splitlines())) == (0, 2)
+    assert f"already have version {newest()}." in out
+
+
+def test_a_dry_run_on_a_new_database_creates_nothing(run: Run, tmp_path: Path) -> None:
+    """And it has no other target than the newest version."""
+    assert "has no tables yet; migrate would create them" in run("migrate", "--dry-run", "--db", tmp_path / "new.db")[1]
+    assert not (tmp_path / "new.db").exists()
+    assert run("migrate", "--dry-run", "--to", VERSION)[0] == 2
+    assert run("migrate", "--dry-run", "--partitions", "4")[0] == 2
 
 
 @pytest.mark.parametrize("kind", ["adopted"])

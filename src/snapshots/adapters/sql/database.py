@@ -69,7 +69,7 @@ class SqlDatabase(DatabaseConnections):
                 with self._connected() as own, own.begin() as begun:
                     self._lock(own, lock)
                     self._written.refuse_another(own)
-                    versions.refuse_other_versions(own, str(self))  # another process may have migrated since
+                    versions.refuse_changed_version(own, str(self))  # another process may have migrated
                     yield self._stores(own)
                     self._written.refuse_lost_file()
                     if dry_run:

@@ -144,7 +144,21 @@ def refuse_other_versions(connection: Connection, name: str) -> None:
         TablesOutdated: The version is older; the message contains the database and the command to run.
         StoreUnavailable: The version is newer, or there are no tables; the message contains what to do.
     """
-    found = version(connection)
+    _refuse_other(version(connection), name)
+
+
+def refuse_changed_version(connection: Connection, name: str) -> None:
+    """
+    Refuse tables that another process upgraded or downgraded since they were prepared, with one statement.
+
+    Raises:
+        TablesOutdated: As for `refuse_other_versions`.
+        StoreUnavailable: As for `refuse_other_versions`.
+    """
+    _refuse_other(connection.execute(select(versions.c.version_num)).scalar(), name)
+
+
+def _refuse_other(found: str | None, name: str) -> None:
     if found is None:
         raise StoreUnavailable(
             f"the database {name} holds no sessions yet; `snapshots load` or `migrate` makes its tables"
