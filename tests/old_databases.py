@@ -23,9 +23,14 @@ Rows = Mapping[str, Mapping[tuple[Any, ...], Mapping[str, Any]]]
 
 
 def extract_logs(folder: Path) -> None:
-    """Write the logs and tables that the older version loaded, and `rest`, the end of the log that was incomplete."""
+    """
+    Write the logs and tables that the older version loaded, and `rest`, the end of the log that was incomplete.
+
+    That log was just written: an incomplete line at the end of an older one becomes a dead letter.
+    """
     with tarfile.open(DATA / "logs.tar.xz") as archive:
         archive.extractall(folder, filter="data")
+    (folder / "log/cowrie.json").touch()
 
 
 def restore(name: str, url: str) -> None:

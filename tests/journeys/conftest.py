@@ -19,6 +19,9 @@ NEW = Path("src/snapshots/adapters/cli/data/cowrie.json.gz")
 SQLITE_BY_DEFAULT = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
 """Kinds of databases for a journey. Contract suites check the statements that commands need on both by default."""
 
+BOTH = ["sqlite", "postgresql"]
+"""Kinds of databases for a journey that has statements which no contract suite checks."""
+
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -68,7 +71,7 @@ def kind() -> str:
     return KINDS[0]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=SQLITE_BY_DEFAULT)
 def old_copies(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> Iterator[Callable[[], str]]:
     """Restores the database of an older version as often as it is called, and returns the URL of each copy."""
     numbers = count(1)

@@ -74,11 +74,11 @@ def statements_of_an_upgrade(old: str) -> int:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_in_any_statement_leaves_the_database_as_it_was(old: str) -> None:
-    """Every tenth statement; the same command then completes the upgrade."""
+    """Every 25th statement; the same command then completes the upgrade."""
     before, statements = all_rows(old), statements_of_an_upgrade(old)
     assert statements > 60
 
-    for number in [*range(5, statements, 10), statements - 1]:
+    for number in [*range(5, statements, 25), statements - 1]:
         database, left = SqlDatabase(old), [number]
 
         def fail(*_: Any, left: list[int] = left) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import make_url
 
 from snapshots.adapters.sql.schema.versions import newest
 from snapshots.domain.facts.network_types import NETWORK_TYPES
-from tests.journeys.conftest import Run
+from tests.journeys.conftest import BOTH, Run
 from tests.old_databases import KINDS, VERSION, Rows, all_rows, answers, extract_logs
 
 RENAMED_TABLES = {
@@ -52,6 +52,7 @@ def upgraded(table: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**row, **changes}
 
 
+@pytest.mark.parametrize("old_copies", BOTH, indirect=True)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_row_of_the_older_version_is_there_after_the_upgrade(old: str, run: Run, kind: str) -> None:
     """With the same values, but for those that the guide to upgrades lists."""
@@ -102,6 +103,7 @@ def test_a_dry_run_on_a_new_database_creates_nothing(run: Run, tmp_path: Path) -
     assert run("migrate", "--dry-run", "--partitions", "4")[0] == 2
 
 
+@pytest.mark.parametrize("old_copies", BOTH, indirect=True)
 @pytest.mark.parametrize("kind", ["adopted"])
 def test_the_inventory_of_another_loader_gets_its_own_rows_and_columns_back(old: str, run: Run) -> None:
     """What the older version had added to it is in tables of its own now, with the same values."""
