@@ -108,6 +108,22 @@ def test_a_folder_keeps_the_newest_backups(run: Run, tmp_path: Path) -> None:
     assert len(files(folder)) == 4
 
 
+def test_a_new_backup_stays_when_the_clock_was_ahead(run: Run, tmp_path: Path) -> None:
+    """The backups of that time have later names; a folder with such a name is no backup at all."""
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    for name in ("test-20980101T030000Z.db", "test-20990101T030000Z.db"):
+        (folder / name).touch()
+    (folder / "test-20261120T030000Z.db").mkdir()
+
+    code, out, err = run("backup", "--keep", "1", "--format", "json", f"{folder}/")
+
+    assert (code, err) == (0, "")
+    document = json.loads(out)
+    assert document["deleted"] == []
+    assert Path(document["file"]).stat().st_size == document["bytes"]
+
+
 def test_a_folder_is_created_for_its_owner_alone(run: Run, tmp_path: Path) -> None:
     """If its name ends with a slash; without one, the backup is a file."""
     assert run("backup", f"{tmp_path}/backups/")[0] == 0
@@ -134,6 +150,8 @@ def test_what_killed_backups_left_in_a_folder_is_removed(run: Run, tmp_path: Pat
     ("arguments", "words"),
     [
         (["-"], "not standard output"),
+        ([""], "name a FILE or a FOLDER/"),
+        (["\udcff.db"], "is not UTF-8"),
         (["--keep", "3", "copy.db"], "--keep needs a folder: write copy.db/"),
         (["--keep", "0", "."], "0 is not in the range"),
         (["--db", "sqlite://", "copy.db"], "a database in memory cannot be backed up"),
@@ -154,11 +172,13 @@ def test_a_usage_error_states_what_to_write(run: Run, arguments: list[str], word
         ("missing/folder/", "cannot be used: No such file or directory"),
         ("test.db/copy.db", "cannot be written: Not a directory"),
         ("pipe", "is not a regular file"),
+        ("loop", "cannot be written"),
     ],
 )
 def test_a_target_that_cannot_be_written_is_an_error(run: Run, tmp_path: Path, target: str, words: str) -> None:
     """In one line."""
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
 
     code, _, err = run("backup", f"{tmp_path}/{target}")
 

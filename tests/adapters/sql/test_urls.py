@@ -82,6 +82,7 @@ def test_a_postgresql_url_is_accepted(scheme: str, user: str, password: str | No
         ("host=h user=u password=hunter2", "is a libpq connection string"),
         ("sqlite://x.db", "write sqlite:///x.db or sqlite:////x.db"),
         ("honeypot", "a file of that name is ./honeypot"),
+        ("/srv/\udcff.db", "is not UTF-8: rename the file"),
     ],
 )
 def test_an_invalid_url_is_refused_with_a_hint(text: str, hint: str) -> None:

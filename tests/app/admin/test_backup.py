@@ -68,7 +68,15 @@ def test_all_but_the_newest_backups_expire(copies: InMemoryCopies) -> None:
     names = [backup.file_name(NOON + days * DAY + timedelta(seconds=days)) for days in range(4)]
     others = ["memory-old.json", "other-20261124T120000Z.json", "memory-20261124T120000Z.json.gz", "x" + names[0]]
 
-    assert backup.expired([*reversed(names), *others], keep=2) == names[:2]
-    assert backup.expired(names, keep=4) == []
-    assert backup.expired([], keep=1) == []
+    assert backup.expired([*reversed(names), *others], names[-1], keep=2) == names[:2]
+    assert backup.expired(names, names[-1], keep=4) == []
     assert all(name.startswith(backup.prefix) for name in names)
+
+
+def test_backups_with_a_later_time_than_the_new_one_do_not_make_it_expire(copies: InMemoryCopies) -> None:
+    """They were made while the clock was ahead, such as before a first NTP synchronization."""
+    backup = BackUpDatabase(copies)
+    *older, new, ahead, further_ahead = [backup.file_name(NOON + days * DAY) for days in range(5)]
+
+    assert backup.expired([*older, new, ahead, further_ahead], new, keep=1) == older
+    assert backup.expired([*older, new, ahead, further_ahead], new, keep=2) == older[:1]

@@ -134,16 +134,20 @@ class BackUpDatabase:
         """Return the name of a backup of this database in a folder of backups."""
         return f"{self.prefix}{at:%Y%m%dT%H%M%SZ}{self._copies.suffix}"
 
-    def expired(self, names: Iterable[str], *, keep: int) -> Sequence[str]:
+    def expired(self, names: Iterable[str], newest: str, *, keep: int) -> Sequence[str]:
         """
         Return the backups of this database among the files of a folder, without the newest ones.
 
+        Backups with a later time than the new one were made while the clock was ahead. They are neither counted nor
+        returned: with them, the new one would not be among the newest.
+
         Args:
             names: The names of all files.
-            keep: How many of the newest backups are left out, at least 1.
+            newest: The name of the new backup.
+            keep: How many of the newest backups are left out, with the new one, at least 1.
         """
         ours = re.compile(rf"{re.escape(self.prefix)}\d{{8}}T\d{{6}}Z{re.escape(self._copies.suffix)}")
-        return sorted(name for name in names if ours.fullmatch(name))[:-keep]
+        return sorted(name for name in names if name <= newest and ours.fullmatch(name))[:-keep]
 
     def refuse(self, file: Path) -> None:
         """Raise SettingRefused if a file cannot be the target of a backup of this database."""

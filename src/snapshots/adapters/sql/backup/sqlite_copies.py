@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from snapshots.adapters.sql.connection.driver_errors import is_disk_full
 from snapshots.adapters.sql.connection.reading_only import ReadingOnly
 from snapshots.adapters.sql.connection.sqlite_file import identities_of, path_of
+from snapshots.adapters.sql.connection.urls import database_url
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.integrity import PARTS, Findings, inspect
 from snapshots.adapters.sql.schema import versions
@@ -55,8 +56,9 @@ class SqliteCopies:
 
     def refuse(self, file: Path) -> None:
         """Refuse the database, the files that SQLite has next to it, and a database in memory."""
-        path, target = self._path, file.resolve()
-        own = {Path(f"{path}{ending}").resolve() for ending in OWN_FILES}
+        database_url(str(file.absolute()))  # the copy is opened by its name
+        path, target = self._path, Path(os.path.realpath(file))  # resolve() raises an error for a loop of links
+        own = {Path(os.path.realpath(f"{path}{ending}")) for ending in OWN_FILES}
         is_own = target in own
         with suppress(OSError):
             found = target.stat()

@@ -28,6 +28,10 @@ def database_url(text: str) -> URL:
     Raises:
         SettingRefused: It is neither; the message states what to write instead.
     """
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise SettingRefused(f"{shown_url(text)} is not UTF-8: rename the file or its folder") from exc
     scheme, separator, rest = text.partition("://")
     if separator and _POSTGRESQL.fullmatch(scheme):
         return _postgresql(text, rest)

@@ -80,6 +80,8 @@ def backup(
     """
     if target == "-":
         raise click.UsageError("a backup is read back, so it needs a FILE or a FOLDER/, not standard output")
+    if not target:  # it would be the current folder: a variable of a script may be empty
+        raise click.UsageError("name a FILE or a FOLDER/")
     is_folder = target.endswith("/") or Path(target).is_dir()
     if keep is not None and not is_folder:
         raise click.UsageError(f"--keep needs a folder: write {target}/")
@@ -92,7 +94,7 @@ def backup(
             is_suspect = copy.seals is not None and copy.seals.violations > 0
             if is_suspect and file.exists():
                 raise _Suspect(f"{_violations(copy)}, so {file} was not replaced: see `snapshots verify --full`")
-        deleted = _delete_expired(work, file.parent, keep) if keep is not None and not is_suspect else []
+        deleted = _delete_expired(work, file, keep) if keep is not None and not is_suspect else []
         _show(application, file, copy, deleted, output)
     if is_suspect:
         raise _Suspect(f"{_violations(copy)}: see `snapshots verify --full`")
@@ -118,12 +120,13 @@ def _in_folder(folder: Path, work: BackUpDatabase, at: datetime) -> Path:
     return folder / work.file_name(at)
 
 
-def _delete_expired(work: BackUpDatabase, folder: Path, keep: int) -> Sequence[Path]:
-    """Delete old backups in a folder, and return them."""
-    expired = [folder / name for name in work.expired((each.name for each in folder.iterdir()), keep=keep)]
+def _delete_expired(work: BackUpDatabase, newest: Path, keep: int) -> Sequence[Path]:
+    """Delete old backups in the folder of a new one, and return them."""
+    names = [each.name for each in newest.parent.iterdir() if each.is_file()]
+    expired = [newest.with_name(name) for name in work.expired(names, newest.name, keep=keep)]
     for file in expired:
         try:
-            file.unlink()
+            file.unlink(missing_ok=True)  # another backup may have deleted it
         except OSError as exc:
             raise click.ClickException(f"the old backup {file} cannot be deleted: {exc.strerror}") from exc
     return expired
