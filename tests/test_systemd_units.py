@@ -122,6 +122,9 @@ def test_units_are_written_into_a_folder_and_replaced_only_on_request(
         (["--user", "a b"], "'a b' is not the name of a user"),
         (["--logs", "/a\nb"], "holds a character that a unit cannot hold"),
         (["--db", "postgresql://u:s3cret@host/db"], "name the database without its password"),
+        (["--db", "postgresql:///db?user=u&password=s3cret"], "name the database without its password"),
+        (["--db", "sqlite:///snapshots.db"], "--db 'snapshots.db' is not an absolute path"),
+        (["--backups", "/var/lib/snapshots/../x"], "--backups '/var/lib/snapshots/../x' has .. in it"),
         (["nothing"], "'nothing' is not one of"),
     ],
 )
@@ -141,6 +144,15 @@ def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path, capsys: pyt
     assert main(["systemd", "--write", str(tmp_path / "a" / "b")]) == 1
 
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_url_of_a_file_is_like_its_path() -> None:
+    """The services may write to its folder."""
+    files = (unit_files(Installation(program=("/x",), db=f"{before}/srv/x.db")) for before in ("", "sqlite:///"))
+
+    by_path, by_url = (each["snapshots-follow.service"] for each in files)
+    assert by_url == by_path
+    assert 'ReadWritePaths="/srv"' in by_url
 
 
 def test_a_database_on_a_server_needs_no_folder() -> None:

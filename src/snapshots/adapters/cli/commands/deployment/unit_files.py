@@ -6,9 +6,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from string import Template
-from urllib.parse import urlsplit
 
 from snapshots.app.errors import SettingRefused
+from snapshots.app.safe_text import without_passwords
 
 TEMPLATES = Path(__file__).parent / "units"
 STATE = PurePosixPath("/var/lib/snapshots")
@@ -28,7 +28,7 @@ class Installation:
     Attributes:
         program: The words that start the program.
         user: The user of the services.
-        db: Path of a SQLite file, or URL of a database, without a password.
+        db: Path or URL of a SQLite file, or URL of a database, without a password.
         logs: The folder of Cowrie's logs.
         backups: The folder of backups.
     """
@@ -43,21 +43,28 @@ class Installation:
         """Raise SettingRefused if a value cannot be in a unit."""
         if not _USER.fullmatch(self.user):
             raise SettingRefused(f"{self.user!r} is not the name of a user")
+        if without_passwords(self.db) != self.db:
+            raise SettingRefused(
+                "everyone can read units: name the database without its password, and write that into .pgpass in"
+                f" the home folder of {self.user}"
+            )
         paths = {"--program": self.program[0], "--logs": self.logs, "--backups": self.backups}
-        if "://" in self.db:
-            if urlsplit(self.db).password is not None:
-                raise SettingRefused(
-                    "everyone can read units: name the database without its password, and write that into .pgpass in"
-                    f" the home folder of {self.user}"
-                )
-        else:
-            paths["--db"] = self.db
+        if self.database_file is not None:
+            paths["--db"] = self.database_file
         for option, path in paths.items():
             if not path.startswith("/"):
                 raise SettingRefused(f"{option} {path!r} is not an absolute path, which a service needs")
+            if ".." in PurePosixPath(path).parts:
+                raise SettingRefused(f"{option} {path!r} has .. in it: name the folder that it leads to")
         for value in (*self.program, self.db, self.logs, self.backups):
             if not value.isprintable():
                 raise SettingRefused(f"{value!r} holds a character that a unit cannot hold")
+
+    @property
+    def database_file(self) -> str | None:
+        """Return the path of the SQLite file; None for a database on a server."""
+        path = self.db.removeprefix("sqlite:///")
+        return None if "://" in path else path
 
 
 EXAMPLE = Installation(program=("/opt/snapshots/.venv/bin/snapshots",))
@@ -99,8 +106,8 @@ def unit_files(installation: Installation, names: tuple[str, ...] = NAMES) -> di
 def _sandbox(installation: Installation, *, has_backups: bool) -> str:
     """Return the settings that limit what a service can do; outside of STATE, folders to write to must exist."""
     folders = [PurePosixPath(installation.backups)] if has_backups else []
-    if "://" not in installation.db:
-        folders.append(PurePosixPath(installation.db).parent)
+    if installation.database_file is not None:
+        folders.append(PurePosixPath(installation.database_file).parent)
     outside = [str(folder) for folder in dict.fromkeys(folders) if not folder.is_relative_to(STATE)]
     lines = [f"StateDirectory={STATE.name}", *(f'ReadWritePaths="{_escaped(folder)}"' for folder in outside)]
     return (TEMPLATES / "sandbox.conf").read_text() + "\n".join(lines)
