@@ -18,6 +18,7 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema import triggers, versions
 from snapshots.adapters.sql.schema.spans_table import spans_table
 from snapshots.adapters.sql.schema.tables import metadata, session_fingerprints, session_summaries
+from snapshots.app.errors import TablesOutdated
 from snapshots.app.ports.inventory import LearnedFacts
 from snapshots.app.ports.log_source import Mark, Reason
 from snapshots.app.ports.logs import Bookmark, DeadLetter
@@ -317,6 +318,21 @@ def test_tables_of_another_version_are_not_touched(database: SqlDatabase) -> Non
         pass
     with pytest.raises(StoreUnavailable, match="run `snapshots migrate`"), database.transaction():
         pass
+
+
+@pytest.mark.parametrize("version", ["1975ea83b712", "0012ab34cd56"])
+def test_a_database_that_another_program_migrates_with_alembic_is_named_as_such(
+    database: SqlDatabase, version: str
+) -> None:
+    """It is neither newer nor older than this program, so that an upgrade or `migrate` would not help."""
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)")
+        connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{version}')")
+
+    for act in (database.migrate, database.schema_state, database.transaction().__enter__):
+        with pytest.raises(StoreUnavailable, match=f"version {version}, which another program made") as refused:
+            act()
+        assert not isinstance(refused.value, TablesOutdated), "a follower would wait for an upgrade"
 
 
 def test_a_database_without_tables_has_nothing_to_report(database: SqlDatabase) -> None:

@@ -4,6 +4,7 @@ Read and migrate the version of the tables.
 Alembic is imported inside functions: its import takes 0.1 s and 7 MB, and few commands need it.
 """
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,9 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 versions = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 """Alembic's table, with one row."""
+
+_VERSION = re.compile("[0-9]{4}")
+"""A version of this program; those that Alembic chooses itself have twelve digits."""
 
 
 @cache
@@ -142,7 +146,8 @@ def refuse_other_versions(connection: Connection, name: str) -> None:
 
     Raises:
         TablesOutdated: The version is older; the message contains the database and the command to run.
-        StoreUnavailable: The version is newer, or there are no tables; the message contains what to do.
+        StoreUnavailable: The version is newer or another program's, or there are no tables; the message contains what
+            to do.
     """
     _refuse_other(version(connection), name)
 
@@ -172,15 +177,21 @@ def _refuse_other(found: str | None, name: str) -> None:
 
 def refuse_newer(connection: Connection, name: str) -> None:
     """
-    Refuse tables that a newer program made or upgraded.
+    Refuse tables that a newer program made or upgraded, and those of another program that uses Alembic.
 
     Raises:
-        StoreUnavailable: The message contains both versions and what to do.
+        StoreUnavailable: The message contains the version and what to do.
     """
-    _refuse_newer(version(connection) or "", name)
+    found = version(connection)
+    if found is not None:
+        _refuse_newer(found, name)
 
 
 def _refuse_newer(found: str, name: str) -> None:
+    if not _VERSION.fullmatch(found):
+        raise StoreUnavailable(
+            f"the tables of {name} have version {found}, which another program made: name another database"
+        )
     if found > newest():
         raise StoreUnavailable(
             f"the tables of {name} have version {found}, and this program works with {newest()}: a newer version of"
