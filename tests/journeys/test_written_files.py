@@ -1,13 +1,15 @@
 """Files that commands write: whole, with the right mode, and without leftovers."""
 
+import fcntl
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
-from snapshots.adapters.cli.output.atomic_output import opened_whole
+from snapshots.adapters.cli.output.atomic_output import opened_whole, written_whole
 from tests.journeys.conftest import Run
 
 WRITER = """
@@ -46,6 +48,29 @@ def test_temporary_files_of_a_killed_process_are_removed_and_those_of_a_live_one
     living.kill()
     living.communicate()
     killed.communicate()
+
+
+def test_a_temporary_file_that_another_process_removes_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one writes the same file at the same time, and takes it for one of a killed process."""
+    path, flock = tmp_path / "out.db", fcntl.flock
+    removed: list[Path] = []
+
+    def lock_late(file: BinaryIO, operation: int) -> None:
+        if not removed:
+            removed.extend(tmp_path.glob("*.part"))
+            removed[0].unlink()
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    with written_whole(path, overwrites=False) as part:
+        assert part.exists()
+        part.write_text("whole")
+
+    assert len(removed) == 1
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("whole", 0o600)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_file_is_written_completely_or_not_at_all(tmp_path: Path) -> None:

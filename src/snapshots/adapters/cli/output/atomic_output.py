@@ -88,15 +88,19 @@ def _refuse_existing(file: Path, *, overwrites: bool) -> None:
 def _part_of(file: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """Create a temporary file next to a file, and remove it if the block raises."""
     _remove_stale(file.parent.glob(f".{glob.escape(file.name[:MAX_NAME_CHARACTERS])}.????????{PART}"))
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:MAX_NAME_CHARACTERS]}.", suffix=PART)
-    whole = Path(name)
-    with os.fdopen(descriptor, "wb") as part:
-        try:
-            fcntl.flock(part, fcntl.LOCK_EX)  # a part file without a lock is stale
-            yield part, whole
-        except BaseException:
-            _remove(whole)
-            raise
+    is_made = False
+    while not is_made:
+        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:MAX_NAME_CHARACTERS]}.", suffix=PART)
+        whole = Path(name)
+        with os.fdopen(descriptor, "wb") as part:
+            try:
+                fcntl.flock(part, fcntl.LOCK_EX)  # a part file without a lock is stale
+                is_made = whole.exists()  # else another process took it for stale before it was locked
+                if is_made:
+                    yield part, whole
+            except BaseException:
+                _remove(whole)
+                raise
 
 
 def remove_stale_parts(folder: Path, beginning: str) -> None:
