@@ -91,6 +91,19 @@ def test_the_files_of_the_database_are_no_target(run: Run, tmp_path: Path) -> No
         assert (code, "is a file of the database itself" in err) == (2, True), name
 
 
+@pytest.mark.parametrize("ending", ["-wal", "-journal"])
+def test_a_backup_is_not_put_next_to_the_log_of_another_database(run: Run, tmp_path: Path, ending: str) -> None:
+    """SQLite would apply it to the backup, such as after a crash of the program that used the other one."""
+    copy, left = tmp_path / "copy.db", tmp_path / f"copy.db{ending}"
+    copy.write_text("other")
+    left.write_text("changes of the other database")
+
+    code, _, err = run("backup", "--overwrite", copy)
+
+    assert (code, f"copy.db{ending} exists, and SQLite would apply it to the backup" in err) == (2, True), err
+    assert (copy.read_text(), left.read_text()) == ("other", "changes of the other database")
+
+
 def test_a_folder_keeps_the_newest_backups(run: Run, tmp_path: Path) -> None:
     """A daily timer needs no more; other files stay."""
     folder = tmp_path / "backups"

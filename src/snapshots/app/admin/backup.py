@@ -80,10 +80,10 @@ class DatabaseCopies(Protocol):
 
     def refuse(self, file: Path) -> None:
         """
-        Refuse a target that is a file of the database.
+        Refuse a target that is a file of the database, or at which a copy would not stay as it is.
 
         Raises:
-            SettingRefused: The file belongs to the database, or the database cannot be backed up.
+            SettingRefused: The file cannot be the target, or the database cannot be backed up.
         """
         ...
 

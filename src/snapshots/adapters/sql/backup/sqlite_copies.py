@@ -29,6 +29,9 @@ CHECK_SECONDS = 1e6
 OWN_FILES = ("", "-wal", "-shm", "-journal", "-spans")
 """What is added to the name of a database for the files next to it."""
 
+LOGS = ("-wal", "-journal")
+"""Of these, what SQLite applies to a database when it opens it, whichever file that is."""
+
 
 class SqliteCopies:
     """
@@ -55,7 +58,7 @@ class SqliteCopies:
         return self._path.stem
 
     def refuse(self, file: Path) -> None:
-        """Refuse the database, the files that SQLite has next to it, and a database in memory."""
+        """Refuse the database, the files that SQLite has next to it, the name of one in use, and one in memory."""
         database_url(str(file.absolute()))  # the copy is opened by its name
         path, target = self._path, Path(os.path.realpath(file))  # resolve() raises an error for a loop of links
         own = {Path(os.path.realpath(f"{path}{ending}")) for ending in OWN_FILES}
@@ -65,6 +68,12 @@ class SqliteCopies:
             is_own = is_own or (found.st_dev, found.st_ino) in identities_of(self._database.engine.url)
         if is_own:
             raise SettingRefused(f"{file} is a file of the database itself: name another file")
+        for log in (Path(f"{target}{ending}") for ending in LOGS):
+            if log.exists():
+                raise SettingRefused(
+                    f"{log} exists, and SQLite would apply it to the backup: name another file, or move it away"
+                    " with its database"
+                )
 
     def write(self, file: Path, on_progress: ByteProgress) -> Contents:
         """
