@@ -91,11 +91,12 @@ def backup(
         work.refuse(file)
         with written_whole(file, overwrites=overwrite) as part:
             copy = work.back_up(part, bar, full=full)
+            size_bytes = part.stat().st_size
             is_suspect = copy.seals is not None and copy.seals.violations > 0
             if is_suspect and file.exists():
                 raise _Suspect(f"{_violations(copy)}, so {file} was not replaced: see `snapshots verify --full`")
         deleted = _delete_expired(work, file, keep) if keep is not None and not is_suspect else []
-        _show(application, file, copy, deleted, output)
+        _show(application, file, copy, deleted, size_bytes=size_bytes, output=output)
     if is_suspect:
         raise _Suspect(f"{_violations(copy)}: see `snapshots verify --full`")
 
@@ -132,15 +133,17 @@ def _delete_expired(work: BackUpDatabase, newest: Path, keep: int) -> Sequence[P
     return expired
 
 
-def _show(application: Application, file: Path, copy: CheckedCopy, deleted: Sequence[Path], output: str) -> None:
+def _show(
+    application: Application, file: Path, copy: CheckedCopy, deleted: Sequence[Path], *, size_bytes: int, output: str
+) -> None:
     """Print what was backed up, and what was checked."""
-    size, rows = file.stat().st_size, copy.contents.rows
+    rows = copy.contents.rows
     if output == "json":
         seals = copy.seals
         document = {
             "database": application.shown_database,
             "file": str(file),
-            "bytes": size,
+            "bytes": size_bytes,
             "schema_version": copy.contents.version,
             "tables": dict(rows),
             "checked": list(copy.checked),
@@ -150,7 +153,7 @@ def _show(application: Application, file: Path, copy: CheckedCopy, deleted: Sequ
         }
         click.echo(to_json(document))
         return
-    size_text = f"{count_of(len(rows), 'table')}, {count_of(sum(rows.values()), 'row')}, {size:,} bytes"
+    size_text = f"{count_of(len(rows), 'table')}, {count_of(sum(rows.values()), 'row')}, {size_bytes:,} bytes"
     click.echo(f"{application.shown_database} was copied to {one_line(str(file))}: {size_text}.")
     click.echo(f"Checked: {'; '.join(copy.checked)}.")
     if copy.not_checked:
