@@ -199,7 +199,14 @@ PREPARATIONS: Mapping[str, Callable[[Reader], None]] = {
 }
 """What must be there before a reader begins."""
 
-SLOW = {"docs/how-to/live-page.md"}
+SLOW = {
+    "docs/how-to/live-page.md",
+    "docs/how-to/load-from.md",
+    "docs/how-to/monitor.md",
+    "docs/how-to/news.md",
+    "docs/how-to/renew-tables.md",
+    "docs/reference/http-api.md",
+}
 """Documents with many processes."""
 
 PAGES = [

@@ -85,6 +85,7 @@ print(with_format_table(EXPORT_GUIDE.read_text()), cli_reference(), table_refere
 """
 
 
+@pytest.mark.slow
 def test_an_export_format_is_two_files(clone: Clone) -> None:
     """The module and its test: the command finds the format, and the documents show it."""
     documents = clone.run("-c", PROGRAM)
@@ -100,6 +101,7 @@ def test_an_export_format_is_two_files(clone: Clone) -> None:
     assert "| `github` | meta document" in documents
 
 
+@pytest.mark.slow
 def test_every_example_passes_its_tests(clone: Clone) -> None:
     """Those that the guide names; of the contracts, those of the format and the layout of the examples."""
     files = [word for heading in EXAMPLES for word in re.findall(r"^sh run test (.*)$", section(heading), re.MULTILINE)]

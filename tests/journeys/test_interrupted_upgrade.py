@@ -129,6 +129,7 @@ def test_an_upgrade_without_free_space_changes_nothing_and_names_the_reason(old:
     database.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, -15)])
 def test_a_killed_upgrade_changes_nothing_and_is_repeated(old: str, run: Run, number: int, code: int) -> None:
     """In the middle of its transaction, also by Ctrl-C."""
@@ -158,6 +159,7 @@ def test_an_upgrade_that_was_killed_before_its_indexes_is_completed_by_the_next(
     assert "build the index" not in run("migrate", "--dry-run")[1]
 
 
+@pytest.mark.slow
 def test_of_two_upgrades_at_once_one_waits_for_the_other(old: str) -> None:
     """Both end well, and one of them finds nothing to do."""
     first = Stopped(old, statement=60)

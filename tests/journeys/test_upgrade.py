@@ -103,6 +103,7 @@ def test_a_dry_run_on_a_new_database_creates_nothing(run: Run, tmp_path: Path) -
     assert run("migrate", "--dry-run", "--partitions", "4")[0] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("old_copies", BOTH, indirect=True)
 @pytest.mark.parametrize("kind", ["adopted"])
 def test_the_inventory_of_another_loader_gets_its_own_rows_and_columns_back(old: str, run: Run) -> None:
@@ -167,6 +168,7 @@ def reduced(new: Any, like: Any) -> Any:
     return new
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_commands_answer_with_the_numbers_of_the_older_version(old: str, run: Run, kind: str) -> None:
     """Reports, queries, exports, explanations and stored events; what differs on purpose is listed above."""
@@ -233,6 +235,7 @@ def test_the_same_logs_add_nothing_and_the_rest_of_a_log_is_read_from_its_bookma
     assert run("verify", "--full")[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("old")
 def test_an_interrupted_backfill_of_the_older_version_is_replaced_by_a_new_one(run: Run) -> None:
     """The rules have changed since: it is not resumed, and the message has what to do."""
