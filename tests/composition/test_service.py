@@ -110,7 +110,7 @@ def test_a_wrong_argument_is_refused_by_its_name(name: str, value: object) -> No
         ("mysql://u:hunter2@h/x", "only SQLite and PostgreSQL are supported"),
         ("", "the name of the database is empty"),
         ("trial", "is not a database URL"),
-        ("sqlite://\udc80:hunter2@x", "has two slashes"),
+        ("sqlite://\udc80:hunter2@x", "is not UTF-8"),
     ],
 )
 def test_a_wrong_url_is_refused(url: Any, reason: str) -> None:
