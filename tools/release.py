@@ -1,7 +1,8 @@
 """
 Prepares a release: checks the clone, sets the version, builds and checks the wheel, commits, tags, writes the notes.
 
-It uploads and pushes nothing; the commands that do are printed. A failure leaves the clone as it was.
+It uploads and pushes nothing; the commands that do are printed. A failure before the commit leaves the tracked files as
+they were.
 
 Usage: .venv/bin/python tools/release.py VERSION [--dry-run]
 """

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 
-from snapshots.adapters.sql.connection.lock_waits import WaitPolicy
+from snapshots.adapters.sql.connection.lock_waits import WaitPolicy, only_index_builder
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema import versions
 from snapshots.app.errors import LockTimeout, StoreUnavailable
@@ -186,14 +186,12 @@ def test_indexes_are_built_by_one_process_at_a_time(old: str) -> None:
     builder, waiting = SqlDatabase(old), SqlDatabase(old, policy=policy)
     builder.migrate()
     builder.drop_query_indexes()
-    with builder.engine.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(hashtext('snapshots indexes'))"))
-
+    autocommitting = builder.engine.execution_options(isolation_level="AUTOCOMMIT")
+    with autocommitting.connect() as connection, only_index_builder(connection, "the database", policy):
         with pytest.raises(LockTimeout, match="another process builds indexes"):
             waiting.build_indexes()
 
         assert not waiting.has_query_indexes()
-    builder.engine.dispose()
     assert waiting.build_indexes()
     builder.close()
     waiting.close()

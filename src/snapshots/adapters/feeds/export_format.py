@@ -81,7 +81,7 @@ class FormatOption:
 
     Attributes:
         name: Its name on the command line, without dashes.
-        help: What it does, as a sentence that begins with a capital letter.
+        help: Its help text: complete sentences, of which the first follows "With FORMAT:".
         default: Its value if it is not given, whose type is that of the option: False for a switch, a number of at
             least 1, one of the *choices*, or None for the path of a file.
         choices: The texts that are accepted.

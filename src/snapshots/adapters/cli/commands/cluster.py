@@ -54,6 +54,19 @@ def cluster_options(function: Decorated) -> Decorated:
     return function
 
 
+def _without_events(function: Decorated) -> Decorated:
+    """Refuse an option of former versions, with what to use instead."""
+
+    def refuse(_context: click.Context, _parameter: click.Parameter, given: Any) -> None:
+        if given:
+            raise click.UsageError(
+                "--store-events is an option of former versions: a folder holds no events; use `snapshots load"
+                " --store-events`"
+            )
+
+    return click.option("--store-events", is_flag=True, hidden=True, expose_value=False, callback=refuse)(function)
+
+
 @fleet.command(
     short_help="Load Cowrie logs into a folder.",
     examples=["snapshots fleet load --master local[4] --to /data/sessions /data/cowrie/log"],
@@ -80,9 +93,7 @@ def cluster_options(function: Decorated) -> Decorated:
     section=Section.GENERAL,
     help="Store the texts of the passwords of new login attempts, not only their hashes.",
 )
-@click.option(
-    "--store-events", is_flag=True, hidden=True, expose_value=False, callback=lambda *given: _refuse_events(given[-1])
-)
+@_without_events
 @click.pass_obj
 def load(
     open_application: OpenApplication,
@@ -165,14 +176,6 @@ def import_folder(open_application: OpenApplication, /, folder: str, **options: 
         click.echo(f"Error: {one_line(problem)}", err=True)
     if report.problems:
         click.get_current_context().exit(ExitCode.FAILED)
-
-
-def _refuse_events(is_given: bool) -> None:  # noqa: FBT001 - the value of a flag
-    if is_given:
-        raise click.UsageError(
-            "--store-events is an option of former versions: a folder holds no events; use `snapshots load"
-            " --store-events`"
-        )
 
 
 def _named(settings: Sequence[str]) -> dict[str, str]:
