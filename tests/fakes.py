@@ -328,6 +328,9 @@ class ListSource:
             self._at += 1
             yield line
 
+    def parts(self) -> Iterator[LogEvent | BadLine]:
+        return self.lines()
+
     def mark(self) -> Mark:
         return Mark(self._at, self.name)
 

@@ -19,7 +19,7 @@ from snapshots.adapters.cowrie.files.line_reader import DEFAULT_LIMITS, ReadLimi
 from snapshots.adapters.cowrie.files.log_file import LogContent
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.app.errors import SourceUnreadable
-from snapshots.app.ports.log_source import BadLine, Layout, LineOptions, LogEvent, Mark, Reason
+from snapshots.app.ports.log_source import BadLine, EventLines, Layout, LineOptions, LogEvent, Mark, Reason
 
 
 def line(number: int, **fields: object) -> bytes:
@@ -30,6 +30,12 @@ def line(number: int, **fields: object) -> bytes:
         "number": number,
     }
     return json.dumps(event | fields).encode()
+
+
+def ordinary(number: int) -> bytes:
+    """Return a line as Cowrie writes it."""
+    event = json.loads(line(number)) | {"timestamp": f"2026-03-01T12:00:{number % 60:02}.000000Z"}
+    return json.dumps(event, separators=(",", ":")).encode()
 
 
 @pytest.fixture
@@ -79,6 +85,29 @@ def test_every_line_is_an_event_or_a_dead_letter(
 
     assert sum(isinstance(part, LogEvent) for part in parts) == sum(events for _, events, _ in found)
     assert sum(isinstance(part, BadLine) for part in parts) == sum(bad for _, _, bad in found)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(pieces | st.integers(0, 99).map(lambda n: (ordinary(n), 1, 0)), max_size=20),
+    st.sampled_from([b"\n", b"\r\n", b"\r"]),
+    st.booleans(),
+    st.builds(ReadLimits, chunk=st.integers(1, 2000), together=st.integers(2, 5)),
+)
+def test_parts_are_the_lines_and_end_at_the_same_bookmarks(
+    log: Path, found: list[tuple[bytes, int, int]], separator: bytes, is_ended: bool, limits: ReadLimits
+) -> None:
+    """Wherever ordinary lines begin and end among others."""
+    log.write_bytes(separator.join(piece for piece, _, _ in found) + separator * is_ended)
+    content = LogContent(log, LineDecoder(), limits=limits)
+    marks = [(part, content.mark()) for part in content.lines()]
+
+    read: list[LogEvent | BadLine] = []
+    for part in content.parts():
+        read += part.one_by_one() if isinstance(part, EventLines) else [part]
+        assert (read[-1], content.mark()) == marks[len(read) - 1]
+
+    assert read == [part for part, _ in marks]
 
 
 def test_an_empty_file_is_not_an_error(log: Path) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from snapshots.app.load.dead_letters import RejectedLines
 from snapshots.app.load.logged_session import LoggedSession, ReadSession
 from snapshots.app.load.read_block import ReadBlock
-from snapshots.app.ports.log_source import BadLine, Content, LogEvent
+from snapshots.app.ports.log_source import BadLine, Content, EventLines, LogEvent
 from snapshots.app.ports.logs import Bookmark, DeadLetter, EventPart
 from snapshots.domain.session.event_record import record_of
 from snapshots.domain.session.session import SessionAggregate
@@ -20,7 +20,7 @@ class BatchSize:
     Limits of a batch, which is stored as soon as one of them is reached.
 
     Attributes:
-        lines: Lines read.
+        lines: Lines read; lines that are decoded together are counted together, as are their sessions.
         sessions: Logged ids read. A session takes more memory than ten lines: its row, its address and its facts.
         bytes: Bytes of lines that are stored as they are.
         seconds: Time since the batch began.
@@ -112,25 +112,39 @@ class Batch:
     not_kept: int = 0
     problems: list[str] = field(default_factory=list)
 
-    def take(self, rejected: RejectedLines, line: LogEvent | BadLine | ReadBlock) -> None:
-        """Count a line, or a block of lines; an invalid one is added to the rejected lines of its content."""
-        if isinstance(line, ReadBlock):
-            self._take_block(rejected, line)
-            return
-        self.lines += 1
-        if isinstance(line, BadLine):
-            dead_letter = rejected.dead_letter_of(line)
-            if dead_letter is not None:
-                self.dead_letters.append(dead_letter)
-                self.bytes += len(line.payload)
-            return
-        logged_id, record, text = line
-        self._of(logged_id).records.append(record)
-        self.events += 1
-        if text is not None:
+    def take(self, rejected: RejectedLines, part: LogEvent | EventLines | BadLine | ReadBlock) -> None:
+        """Count a line, or several lines; an invalid one is added to the rejected lines of its content."""
+        if isinstance(part, EventLines):
+            self._take_events(part)
+        elif isinstance(part, LogEvent):
+            logged_id, record, text = part
+            self._take_events(EventLines([logged_id], [record], [text] if text is not None else None))
+        elif isinstance(part, ReadBlock):
+            self._take_block(rejected, part)
+        else:
+            self._take_bad_line(rejected, part)
+
+    def _take_events(self, events: EventLines) -> None:
+        logged_ids, records, texts = events
+        pending = self.pending
+        for logged_id, record in zip(logged_ids, records, strict=True):
+            logged = pending.get(logged_id)
+            if not isinstance(logged, LoggedSession):
+                logged = self._of(logged_id)
+            logged.records.append(record)
+        self.lines += len(records)
+        self.events += len(records)
+        for logged_id, record, text in zip(logged_ids, records, texts or (), strict=bool(texts)):
             fingerprint, at, *_ = record
             self.texts.setdefault(logged_id, {}).setdefault(int.from_bytes(fingerprint, "big"), (at, text))
             self.bytes += len(text)
+
+    def _take_bad_line(self, rejected: RejectedLines, line: BadLine) -> None:
+        self.lines += 1
+        dead_letter = rejected.dead_letter_of(line)
+        if dead_letter is not None:
+            self.dead_letters.append(dead_letter)
+            self.bytes += len(line.payload)
 
     def _take_block(self, rejected: RejectedLines, block: ReadBlock) -> None:
         for session in block.sessions:
@@ -141,7 +155,7 @@ class Batch:
         self.events += block.events
         self.lines += block.events
         for line in block.bad_lines:
-            self.take(rejected, line)
+            self._take_bad_line(rejected, line)
 
     def put(self, session: SessionAggregate) -> None:
         """Add the events of a logged id that were read elsewhere, without their lines."""

@@ -130,6 +130,10 @@ class DeadLetterStream:
                 return
             after = page[-1].dead_letter.identity
 
+    def parts(self) -> Iterator[LogEvent | BadLine]:
+        """Yield what `lines` yields."""
+        return self.lines()
+
     def mark(self) -> Mark:
         """Return the start of the stream."""
         return Mark(0, "")

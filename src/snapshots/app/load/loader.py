@@ -21,7 +21,7 @@ from snapshots.app.load.read_block import ReadBlock
 from snapshots.app.load.remote_source import RemoteSource
 from snapshots.app.load.session_writer import SessionWriter
 from snapshots.app.ports.database import Database
-from snapshots.app.ports.log_source import BadLine, Content, LogEvent, LogSource, Mark
+from snapshots.app.ports.log_source import BadLine, Content, EventLines, LogEvent, LogSource, Mark
 from snapshots.app.ports.runs import RunState
 from snapshots.app.ports.runtime import Runtime
 from snapshots.app.retry import ignore, retry
@@ -33,8 +33,8 @@ STILL_WRITTEN = timedelta(hours=1)
 READ_AHEAD = 16
 """Contents that are requested from another process before they are needed; small ones fit into its pipe."""
 
-LINES_BETWEEN_LOOKS = 255
-"""Bit mask of the line count: the stopwatch is read every 256 lines, because reading it for each line is slow."""
+LINES_BETWEEN_LOOKS = 256
+"""The stopwatch is read once for so many lines, because reading it for each is slow."""
 
 
 class LogReaders(Protocol):
@@ -185,13 +185,13 @@ class BulkLoader:
             A report of each batch, and of the sources that ended in it. A source that cannot be read is one of its
             problems; all others are read.
         """
-        batch = Batch(self._runtime.stopwatch())
+        batch, looked_at = Batch(self._runtime.stopwatch()), 0
         name = "-"
         ahead = BookmarksAhead(sources, lambda heads: self._retried(partial(self._marks_of, heads)))
         for source in _requested_ahead(ahead):
             name, is_stream = source.name, source.size is None
             observer.source_opened(name, source.size)
-            line: LogEvent | BadLine | ReadBlock | None = None
+            line: LogEvent | EventLines | BadLine | ReadBlock | None = None
             events = -batch.events
             try:
                 source.resume(ahead.marks_of(source))
@@ -200,18 +200,19 @@ class BulkLoader:
                     rejected = rejected_in.setdefault(source.head or name, rejected)
                 rejected.begin(may_grow=self._may_grow(source))
                 left_out = rejected.left_out
-                for line in source.lines():
+                for line in source.parts():
                     batch.take(rejected, line)
                     is_full = batch.is_full(self._size)
-                    if not is_full and batch.lines & LINES_BETWEEN_LOOKS and not is_stream:
+                    if not is_full and batch.lines < looked_at + LINES_BETWEEN_LOOKS and not is_stream:
                         continue
+                    looked_at = batch.lines
                     observer.bytes_read(source.progress())
                     if is_full or self._runtime.stopwatch() - batch.started_at >= self._size.seconds:
                         batch.set_mark(source)
                         events += batch.events
                         yield self._store(run, batch, name, observer)
                         ahead.forget()
-                        batch = Batch(self._runtime.stopwatch())
+                        batch, looked_at = Batch(self._runtime.stopwatch()), 0
             except LogUnreadable as error:  # such as after a rename
                 batch.sources += 1
                 batch.problems.append(str(error))
@@ -234,7 +235,11 @@ class BulkLoader:
         yield self._store(run, batch, name, observer) if is_stored else batch.report_of_sources(run)
 
     def _end_of(
-        self, source: Content, last: LogEvent | BadLine | ReadBlock | None, batch: Batch, observer: LoadObserver
+        self,
+        source: Content,
+        last: LogEvent | EventLines | BadLine | ReadBlock | None,
+        batch: Batch,
+        observer: LoadObserver,
     ) -> None:
         """
         Report damage, which is always the last item; otherwise add the state of the file, unless it may go on.

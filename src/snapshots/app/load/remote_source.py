@@ -1,6 +1,7 @@
 """Read contents in another process: what that process does, and the source that receives its blocks."""
 
 import marshal
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -8,7 +9,7 @@ from typing import Protocol
 from snapshots.app.load.batch import BatchSize
 from snapshots.app.load.logged_session import ReadSession
 from snapshots.app.load.read_block import ReadBlock
-from snapshots.app.ports.log_source import BadLine, LogEvent, LogSource, Mark
+from snapshots.app.ports.log_source import BadLine, EventLines, LogEvent, LogSource, Mark
 from snapshots.domain.session.event_record import EventRecord
 from snapshots.domain.session.session_totals import totals_of
 
@@ -84,7 +85,7 @@ class RemoteSource:
             self._reader.request(self._local, marks)
         return 0
 
-    def lines(self) -> Iterator[LogEvent | BadLine | ReadBlock]:
+    def parts(self) -> Iterator[LogEvent | EventLines | BadLine | ReadBlock]:
         """Yield blocks, and the last line of the content if it is a bad line; without the other process, all lines."""
         try:
             for block in self._reader.blocks():
@@ -96,7 +97,7 @@ class RemoteSource:
         except ReaderEnded:
             self._is_local = True
             self._local.resume([self._block.mark] if self._block is not None else self._marks or ())
-            yield from self._local.lines()
+            yield from self._local.parts()
 
     def mark(self) -> Mark:
         """Return the bookmark after the last block."""
@@ -131,34 +132,36 @@ class BlockReader:
             LogUnreadable: The content cannot be read at all.
         """
         size, logged_ids, lines = self._size, self._logged_ids, self._lines
-        pending: dict[str, list[EventRecord]] = {}
+        pending: defaultdict[str, list[EventRecord]] = defaultdict(list)
         bad_lines: list[BadLine] = []
-        line: LogEvent | BadLine | None = None
-        for line in source.lines():
-            lines += 1
-            if isinstance(line, BadLine):
-                bad_lines.append(line)
-                self._bytes += len(line.payload)
-            else:
-                logged_id, record, _ = line
-                if logged_id in pending:
+        part: LogEvent | EventLines | BadLine | None = None
+        for part in source.parts():
+            if isinstance(part, EventLines):
+                for logged_id, record in zip(part.logged_ids, part.records, strict=True):
                     pending[logged_id].append(record)
-                else:
-                    pending[logged_id] = [record]
-                    logged_ids.add(logged_id)
+                logged_ids.update(part.logged_ids)
+                lines += len(part.records)
+            elif isinstance(part, LogEvent):
+                pending[part.logged_id].append(part.record)
+                logged_ids.add(part.logged_id)
+                lines += 1
+            else:
+                bad_lines.append(part)
+                self._bytes += len(part.payload)
+                lines += 1
             if len(logged_ids) >= size.sessions or lines >= size.lines or self._bytes >= size.bytes:
-                yield _block(source, pending, bad_lines, line)
+                yield _block(source, pending, bad_lines, part)
                 self._begin_batch()
-                pending, bad_lines, logged_ids, lines = {}, [], self._logged_ids, 0
+                pending, bad_lines, logged_ids, lines = defaultdict(list), [], self._logged_ids, 0
         self._lines = lines
-        yield _block(source, pending, bad_lines, line)
+        yield _block(source, pending, bad_lines, part)
 
 
 def _block(
     source: LogSource,
     pending: Mapping[str, list[EventRecord]],
     bad_lines: list[BadLine],
-    last: LogEvent | BadLine | None,
+    last: LogEvent | EventLines | BadLine | None,
 ) -> ReadBlock:
     end = bad_lines.pop() if bad_lines and isinstance(last, BadLine) else None
     sessions = [

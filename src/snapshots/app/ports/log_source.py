@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from itertools import repeat
 from typing import NamedTuple, Protocol
 
 from snapshots.domain.session.event_record import EventRecord, event_of
@@ -99,6 +100,25 @@ class LogEvent(NamedTuple):
         return event_of(self.record)
 
 
+class EventLines(NamedTuple):
+    """
+    The events of consecutive lines, in their order.
+
+    Attributes:
+        logged_ids: The session id of each.
+        records: The decoded events.
+        lines: The lines, if they are to be stored.
+    """
+
+    logged_ids: Sequence[str]
+    records: Sequence[EventRecord]
+    lines: Sequence[bytes] | None = None
+
+    def one_by_one(self) -> Iterator[LogEvent]:
+        """Yield each event."""
+        return map(LogEvent, self.logged_ids, self.records, self.lines or repeat(None))
+
+
 @dataclass(frozen=True, slots=True)
 class BadLine:
     """
@@ -173,7 +193,7 @@ class Content(Protocol):
         ...
 
     def mark(self) -> Mark:
-        """Return the bookmark after the last yielded line; before that line if it was incomplete."""
+        """Return the bookmark after the last line that was yielded; before that line if it was incomplete."""
         ...
 
     def progress(self) -> int:
@@ -197,4 +217,8 @@ class LogSource(Content, Protocol):
         Raises:
             SourceUnreadable: The content cannot be read at all.
         """
+        ...
+
+    def parts(self) -> Iterator[LogEvent | EventLines | BadLine]:
+        """Yield what `lines` yields, in less time: consecutive events may come together."""
         ...

@@ -11,7 +11,7 @@ from snapshots.adapters.cowrie.files.log_file import LogContent
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.cowrie.lines.salvage import first_event_in
 from snapshots.app.errors import LogUnreadable
-from snapshots.app.ports.log_source import HEAD_BYTES, BadLine, LogEvent, Mark
+from snapshots.app.ports.log_source import HEAD_BYTES, BadLine, EventLines, LogEvent, Mark
 
 
 class WaitingContent(LogContent):
@@ -64,10 +64,10 @@ class GrowingContent(LogContent):
         self._is_placed = True
         return self._reader.offset
 
-    def lines(self) -> Iterator[LogEvent | BadLine]:
+    def _parts(self, *, together: int) -> Iterator[LogEvent | EventLines | BadLine]:
         """Yield the events and bad lines of the complete lines added since the last reading."""
         stream = self._opened()
-        yield from self._reader.lines(stream, self._separator)
+        yield from self._reader.parts(stream, self._separator, together=together)
         if not self.stays_open:
             self._close(keep_mark=True)
             self._is_placed = False

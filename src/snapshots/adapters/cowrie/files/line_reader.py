@@ -10,25 +10,27 @@ from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.cowrie.lines.json_to_lines import JsonLines
 from snapshots.adapters.cowrie.lines.salvage import LONGEST_LINE, LONGEST_PAYLOAD, is_whole, parts_of, parts_of_line
 from snapshots.adapters.cowrie.lines.split_lines import JoinedLines, is_split, joined
-from snapshots.app.ports.log_source import BadLine, LogEvent, Mark, Reason
+from snapshots.app.ports.log_source import BadLine, EventLines, LogEvent, Mark, Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadLimits:
     """
-    Limits on memory while a content is read, in bytes.
+    How much of a content is read at once, in bytes, except for `together`.
 
     Attributes:
         chunk: The size of one read.
         glued: A longer line is split at the ends of its events, because some archives contain no newline at all.
         line: A longer line, or a longer element of a JSON document, becomes a bad line.
         joined: How far the end of a line that a container runtime split is searched for.
+        together: Lines that are decoded together; one odd line among them has all decoded one by one.
     """
 
     chunk: int = CHUNK
     glued: int = 2 * 1024 * 1024
     line: int = LONGEST_LINE
     joined: int = 1024 * 1024
+    together: int = 256
 
 
 DEFAULT_LIMITS = ReadLimits()
@@ -80,17 +82,20 @@ class LineReader:
             self.offset += len(chunk)
             self._buffer_at = self.offset
 
-    def lines(self, stream: BufferedIOBase, separator: bytes) -> Iterator[LogEvent | BadLine]:
+    def parts(
+        self, stream: BufferedIOBase, separator: bytes, *, together: int
+    ) -> Iterator[LogEvent | EventLines | BadLine]:
         """
         Yield the events and bad lines from the position on.
 
         Args:
             stream: The content, decompressed and unfolded, at the position.
             separator: The byte between two lines.
+            together: Number of lines whose events come together if all are ordinary; 1 for one by one.
         """
         self._separator = separator
         self._document = stream if isinstance(stream, JsonLines) else None
-        decode, limits = self._decoder.decode, self._limits
+        limits = self._limits
         rest: list[bytes] = [self._buffer]  # the chunks of an incomplete line, joined once when the line ends
         size = len(self._buffer)
         is_one = False  # whether the current line contains no complete event, however long it is
@@ -103,20 +108,15 @@ class LineReader:
             is_one = (yield from self._long_line(stream, is_one=is_one)) if separator not in chunk else False
             lines = self._buffer.split(separator)[:-1]
             done = 0
-            for number, line in enumerate(lines):
-                if number < done:
+            while done < len(lines):
+                begin, end = done, done + together
+                if together > 1 and (events := self._decoder.decode_together(lines[begin:end])) is not None:
+                    done = begin + len(events.records)
+                    self.offset += sum(map(len, lines[begin:done])) + len(events.records)
+                    yield events
                     continue
-                start = self.offset
-                self.offset += len(line) + 1
-                text = line.strip(BLANK)
-                if not text:
-                    continue
-                decoded = decode(text)
-                if isinstance(decoded, LogEvent):
-                    yield decoded
-                    continue
-                done = number + (yield from self._odd_lines(lines, number, decoded, start))
-                if done == number:
+                done = yield from self._one_by_one(lines, begin, end)
+                if done < min(end, len(lines)):
                     break
             used = self.offset - self._buffer_at
             self._hash.update(memoryview(self._buffer)[:used])
@@ -128,6 +128,29 @@ class LineReader:
             yield from self._last(self._buffer)
         if self._damage is not None:
             yield replace(self._damage, offset=end)
+
+    def _one_by_one(self, lines: Sequence[bytes], begin: int, end: int) -> Generator[LogEvent | BadLine, None, int]:
+        """Consume lines to at least *end*; return the number of the next one, which is before *end* to read more."""
+        decode = self._decoder.decode
+        done = begin
+        for number, line in enumerate(lines[begin:end], begin):
+            if number < done:
+                continue
+            start = self.offset
+            self.offset += len(line) + 1
+            text = line.strip(BLANK)
+            if not text:
+                done = number + 1
+                continue
+            decoded = decode(text)
+            if isinstance(decoded, LogEvent):
+                done = number + 1
+                yield decoded
+                continue
+            done = number + (yield from self._odd_lines(lines, number, decoded, start))
+            if done == number:
+                break
+        return done
 
     def _read(self, stream: BufferedIOBase) -> bytes:
         """Return the next chunk; b"" at the end or at damage, which is stored."""

@@ -23,7 +23,7 @@ from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.cowrie.lines.json_to_lines import JsonLines, is_json_document
 from snapshots.adapters.cowrie.lines.salvage import first_event_in
 from snapshots.app.errors import LogUnreadable
-from snapshots.app.ports.log_source import HEAD_BYTES, BadLine, Layout, LineOptions, LogEvent, Mark
+from snapshots.app.ports.log_source import HEAD_BYTES, BadLine, EventLines, Layout, LineOptions, LogEvent, Mark
 
 
 class LogContent:
@@ -183,9 +183,16 @@ class LogContent:
 
     def lines(self) -> Iterator[LogEvent | BadLine]:
         """Yield the events and bad lines; a damaged or unreadable end becomes a BadLine."""
+        return cast("Iterator[LogEvent | BadLine]", self._parts(together=1))
+
+    def parts(self) -> Iterator[LogEvent | EventLines | BadLine]:
+        """Yield what `lines` yields, with the events of consecutive ordinary lines together."""
+        return self._parts(together=self._limits.together)
+
+    def _parts(self, *, together: int) -> Iterator[LogEvent | EventLines | BadLine]:
         stream = self._stream or self._open()
         try:
-            yield from self._reader.lines(stream, self._separator)
+            yield from self._reader.parts(stream, self._separator, together=together)
         finally:
             self._close(keep_mark=True)
 

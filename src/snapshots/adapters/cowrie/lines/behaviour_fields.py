@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
-from snapshots.domain.session.behaviour import Trait, Traits, command, login
+from snapshots.domain.session.behaviour import Trait, command, login
+from snapshots.domain.session.event_record import RecordedTraits, recorded_traits
 
 LONGEST_TEXT = 255
 LONGEST_URL = 1000
@@ -21,32 +23,65 @@ def clean(text: str, longest: int | None) -> str:
     return text[:longest] if text.isprintable() else _UNSTORABLE.sub("\ufffd", text)[:longest]
 
 
-def _text(trait: Trait, value: object, longest: int = LONGEST_TEXT) -> Traits:
-    return ((trait, clean(value[:longest], longest)),) if isinstance(value, str) and value else ()
+def _remembered(parse: Callable[[str], RecordedTraits]) -> Callable[[object], RecordedTraits]:
+    """Return a parser of a field of any type that keeps its results for short texts: attackers repeat themselves."""
+    kept = lru_cache(maxsize=4096)(parse)
+
+    def read(value: object) -> RecordedTraits:
+        if not isinstance(value, str):
+            return ()
+        return kept(value) if len(value) <= LONGEST_TEXT else parse(value)
+
+    return read
 
 
-def _version(value: object) -> Traits:
+def _text(trait: Trait, longest: int, value: str) -> RecordedTraits:
+    return ((trait.word, clean(value[:longest], longest)),) if value else ()
+
+
+def _matching(trait: Trait, pattern: re.Pattern[str], value: str) -> RecordedTraits:
+    return ((trait.word, value),) if pattern.fullmatch(value) else ()
+
+
+@_remembered
+def _version(value: str) -> RecordedTraits:
     """Return the client version as it was sent; some releases of Cowrie wrote the repr of bytes."""
-    if isinstance(value, str) and value[:2] in {"b'", 'b"'} and len(value) > 3 and value[-1] == value[1]:
+    if value[:2] in {"b'", 'b"'} and len(value) > 3 and value[-1] == value[1]:
         value = value[2:-1]
-    return _text(Trait.CLIENT_VERSION, value)
+    return _text(Trait.CLIENT_VERSION, LONGEST_TEXT, value)
 
 
-def _matching(trait: Trait, value: object, pattern: re.Pattern[str]) -> Traits:
-    return ((trait, value),) if isinstance(value, str) and pattern.fullmatch(value) else ()
+_protocol = _remembered(partial(_text, Trait.PROTOCOL, 16))
+_hassh = _remembered(partial(_matching, Trait.HASSH, _HASSH))
+_download = _remembered(partial(_matching, Trait.DOWNLOAD, _SHA256))
+_url = _remembered(partial(_text, Trait.URL, LONGEST_URL))
+_recording = _remembered(partial(_matching, Trait.RECORDING, _SHA256))
 
 
-def _login(fields: Any, *, keeps_passwords: bool, succeeded: bool) -> Traits:
+def _login(succeeded: bool, fields: Any, keeps_passwords: bool) -> RecordedTraits:  # noqa: FBT001 - of every login
+    username = fields.username if isinstance(fields.username, str) else None
     password = fields.password if isinstance(fields.password, str) else None
+    if len(username or "") > LONGEST_TEXT or len(password or "") > LONGEST_TEXT:
+        return _login_with.__wrapped__(username, password, succeeded, keeps_passwords)
+    return _login_with(username, password, succeeded, keeps_passwords)
+
+
+@lru_cache(maxsize=8192)  # attackers try the same credentials everywhere
+def _login_with(
+    username: str | None,
+    password: str | None,
+    succeeded: bool,  # noqa: FBT001 - as above
+    keeps_passwords: bool,  # noqa: FBT001
+) -> RecordedTraits:
     kept = _short(password) if keeps_passwords else None
-    return login(_short(fields.username), password, succeeded=succeeded, kept=kept)
+    return recorded_traits(login(_short(username), password, succeeded=succeeded, kept=kept))
 
 
-def _short(value: object) -> str | None:
-    return clean(value[:LONGEST_TEXT], LONGEST_TEXT) if isinstance(value, str) else None
+def _short(value: str | None) -> str | None:
+    return clean(value[:LONGEST_TEXT], LONGEST_TEXT) if value is not None else None
 
 
-def _duration(fields: Any) -> Traits:
+def _duration(fields: Any) -> RecordedTraits:
     """Read `duration_ms`, or in older releases `duration` in seconds, as a number or as text."""
     value, unit = (fields.duration_ms, 1) if fields.duration_ms is not None else (fields.duration, 1000)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -55,27 +90,24 @@ def _duration(fields: Any) -> Traits:
         milliseconds = round(float(value) * unit)
     except (ValueError, OverflowError):
         return ()
-    return ((Trait.DURATION, str(milliseconds)),) if 0 <= milliseconds <= LONGEST_DURATION_MS else ()
+    return ((Trait.DURATION.word, str(milliseconds)),) if 0 <= milliseconds <= LONGEST_DURATION_MS else ()
 
 
-def _command(fields: Any) -> Traits:
-    return command(clean(fields.input, None)) if isinstance(fields.input, str) else ()
+@_remembered
+def _command(value: str) -> RecordedTraits:
+    return recorded_traits(command(clean(value, None)))
 
 
-def _file(fields: Any) -> Traits:
-    return (*_matching(Trait.DOWNLOAD, fields.shasum, _SHA256), *_text(Trait.URL, fields.url, LONGEST_URL))
-
-
-TRAIT_READERS: Mapping[str, Callable[[Any, bool], Traits]] = {
-    "cowrie.session.connect": lambda fields, _: _text(Trait.PROTOCOL, fields.protocol, 16),
+TRAIT_READERS: Mapping[str, Callable[[Any, bool], RecordedTraits]] = {
+    "cowrie.session.connect": lambda fields, _: _protocol(fields.protocol),
     "cowrie.client.version": lambda fields, _: _version(fields.version),
-    "cowrie.client.kex": lambda fields, _: _matching(Trait.HASSH, fields.hassh, _HASSH),
-    "cowrie.login.success": lambda fields, keeps: _login(fields, keeps_passwords=keeps, succeeded=True),
-    "cowrie.login.failed": lambda fields, keeps: _login(fields, keeps_passwords=keeps, succeeded=False),
-    "cowrie.command.input": lambda fields, _: _command(fields),
-    "cowrie.session.file_download": lambda fields, _: _file(fields),
-    "cowrie.session.file_upload": lambda fields, _: _file(fields),
-    "cowrie.log.closed": lambda fields, _: _matching(Trait.RECORDING, fields.shasum, _SHA256),
+    "cowrie.client.kex": lambda fields, _: _hassh(fields.hassh),
+    "cowrie.login.success": partial(_login, True),  # noqa: FBT003
+    "cowrie.login.failed": partial(_login, False),  # noqa: FBT003
+    "cowrie.command.input": lambda fields, _: _command(fields.input),
+    "cowrie.session.file_download": lambda fields, _: (*_download(fields.shasum), *_url(fields.url)),
+    "cowrie.session.file_upload": lambda fields, _: (*_download(fields.shasum), *_url(fields.url)),
+    "cowrie.log.closed": lambda fields, _: _recording(fields.shasum),
     "cowrie.session.closed": lambda fields, _: _duration(fields),
 }
 """

@@ -2,20 +2,20 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeVar
 
 import msgspec
 
 from snapshots.adapters.cowrie.lines.behaviour_fields import TRAIT_READERS, clean
-from snapshots.adapters.cowrie.lines.timestamps import recorded_time
-from snapshots.app.ports.log_source import LineOptions, LogEvent, Reason
+from snapshots.adapters.cowrie.lines.timestamps import are_recorded_times, recorded_time
+from snapshots.app.ports.log_source import EventLines, LineOptions, LogEvent, Reason
 from snapshots.domain.address.source_ip import LONGEST_ADDRESS, UNKNOWN_ADDRESS, IpAddress
 from snapshots.domain.errors import InvalidAddress
-from snapshots.domain.session.behaviour import Traits
-from snapshots.domain.session.event_record import FINGERPRINT_BYTES, recorded_traits
+from snapshots.domain.session.event_record import FINGERPRINT_BYTES, RecordedTraits
 from snapshots.domain.session.session import LARGEST_PORT, EventKind
 from snapshots.domain.session.session_id_reuse import QUALIFIER
 
@@ -35,6 +35,9 @@ CONNECT = EventKind.CONNECT.value
 FORWARDED = "cowrie.direct-tcpip."
 COWRIE = re.compile(r"cowrie\.|(COW|KIPP)\d{4}\Z")
 """Eventids of Cowrie, including those before 2016; other honeypots write the same fields with other eventids."""
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
 class _Fields(msgspec.Struct):
@@ -65,7 +68,9 @@ SPACED, LONGEST_BEFORE_SPACE = b'": ', 64
 LONGEST_EVENTID = 64
 """Characters of an eventid that are compared; no event of Cowrie has a longer one."""
 
-_decode = msgspec.json.Decoder(_Fields).decode
+_DECODER = msgspec.json.Decoder(_Fields)
+_decode, _decode_lines = _DECODER.decode, _DECODER.decode_lines
+_FIRST, _LAST, _OPENING, _CLOSING = itemgetter(0), itemgetter(-1), {ord("{")}, {ord("}")}
 _ANY = ("protocol", "version", "hassh", "username", "password", "input", "shasum", "url", "duration", "duration_ms")
 
 
@@ -99,7 +104,7 @@ class LineDecoder:
             if isinstance(lenient, Reason):
                 return lenient
             fields = lenient
-        known = _known(fields.eventid[:LONGEST_EVENTID])
+        known = _known(fields.eventid)
         if known is None:
             return Reason.NOT_COWRIE
         kind, read_traits = known
@@ -107,38 +112,89 @@ class LineDecoder:
         if at is None:
             return Reason.NO_TIME
         session = fields.session
-        if not session.isalnum() or len(session) > LONGEST_SESSION_ID:
+        if not _is_usual_id(session):
             session = clean(session[:1_000_000], None).strip()
             if not session:
                 return Reason.NO_SESSION
             if len(session) > LONGEST_SESSION_ID or QUALIFIER in session:
                 session = f"{session[:20].replace(QUALIFIER, '_')}{QUALIFIER}{_hash(session.encode())}"
         is_spaced = line.find(SPACED, 0, LONGEST_BEFORE_SPACE) >= 0
-        port = fields.src_port if kind == CONNECT else None
         record = (
             blake2b(_compact(line) if is_spaced else line, digest_size=FINGERPRINT_BYTES).digest(),
             at,
             kind,
-            _address(fields.src_ip) if fields.src_ip and len(fields.src_ip) <= LONGEST_ADDRESS else None,
-            port if port is not None and 0 <= port <= LARGEST_PORT else None,
-            self._sensor or (_name(fields.sensor[:LONGEST_SENSOR]) if fields.sensor else None),
-            _name(fields.uuid[:LONGEST_SENSOR]) if fields.uuid else None,
-            recorded_traits(read_traits(fields, self._keeps_passwords)) if read_traits is not None else (),
+            _address(fields.src_ip),
+            _port_of(fields) if kind == CONNECT else None,
+            self._sensor or _name(fields.sensor),
+            _name(fields.uuid),
+            read_traits(fields, self._keeps_passwords) if read_traits is not None else (),
         )
         return LogEvent(session, record, line if self._keeps_lines else None)
 
+    def decode_together(self, lines: Sequence[bytes]) -> EventLines | None:
+        """
+        Return the events in lines that `decode` would return one by one, in half the time.
+
+        Args:
+            lines: Lines without separators, at least one.
+
+        Returns:
+            None unless all are events as Cowrie writes them.
+        """
+        if not all(lines) or {*map(_FIRST, lines)} != _OPENING or {*map(_LAST, lines)} != _CLOSING:
+            return None
+        try:
+            found = _decode_lines(b"\n".join(lines))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        sessions, times = [fields.session for fields in found], [fields.timestamp for fields in found]
+        if len(found) != len(lines) or not are_recorded_times(times) or not all(map(_is_usual_id, {*sessions})):
+            return None
+        known = _each_once(_known, [fields.eventid for fields in found])
+        if None in known:
+            return None
+        kinds, readers = zip(*known, strict=True)
+        are_spaced = SPACED in b"\n".join([line[:LONGEST_BEFORE_SPACE] for line in lines])
+        ports = [_port_of(fields) if kind == CONNECT else None for kind, fields in zip(kinds, found, strict=True)]
+        sensors = [self._sensor] * len(lines) if self._sensor else _each_once(_name, [each.sensor for each in found])
+        keeps = self._keeps_passwords
+        records = zip(
+            map(_fingerprint, map(_compact_if_spaced, lines) if are_spaced else lines),
+            times,
+            kinds,
+            _each_once(_address, [fields.src_ip for fields in found]),
+            ports,
+            sensors,
+            _each_once(_name, [fields.uuid for fields in found]),
+            [read(fields, keeps) if read is not None else () for read, fields in zip(readers, found, strict=True)],
+            strict=True,
+        )
+        return EventLines(sessions, list(records), lines if self._keeps_lines else None)
+
+
+def _is_usual_id(session: str) -> bool:
+    return session.isalnum() and len(session) <= LONGEST_SESSION_ID
+
+
+def _known(eventid: str) -> tuple[str, Callable[[Any, bool], RecordedTraits] | None] | None:
+    """Return the kind of an event and the parser for its behavior; None if it is not an event of Cowrie."""
+    return _known_short(eventid[:LONGEST_EVENTID])
+
 
 @lru_cache(maxsize=1024)
-def _known(eventid: str) -> tuple[str, Callable[[Any, bool], Traits] | None] | None:
-    """Return the kind of an event and the parser for its behavior; None if it is not an event of Cowrie."""
+def _known_short(eventid: str) -> tuple[str, Callable[[Any, bool], RecordedTraits] | None] | None:
     if COWRIE.match(eventid) is None:
         return None
     kind = EventKind.FORWARD if eventid.startswith(FORWARDED) else KINDS.get(eventid, EventKind.OTHER)
     return kind.value, TRAIT_READERS.get(eventid)
 
 
+def _address(text: str | None) -> str | None:
+    return _canonical(text) if text and len(text) <= LONGEST_ADDRESS else None
+
+
 @lru_cache(maxsize=8_192)
-def _address(text: str) -> str | None:
+def _canonical(text: str) -> str | None:
     try:
         canonical = IpAddress.parse(text).text
     except InvalidAddress:
@@ -146,9 +202,32 @@ def _address(text: str) -> str | None:
     return canonical if canonical != UNKNOWN_ADDRESS else None  # some programs write it for an unknown address
 
 
+def _name(text: str | None) -> str | None:
+    return _cleaned(text[:LONGEST_SENSOR]) if text else None
+
+
 @lru_cache(maxsize=1024)
-def _name(text: str) -> str | None:
+def _cleaned(text: str) -> str | None:
     return clean(text, LONGEST_SENSOR) or None
+
+
+def _port_of(fields: _Fields) -> int | None:
+    port = fields.src_port
+    return port if port is not None and 0 <= port <= LARGEST_PORT else None
+
+
+def _each_once(function: Callable[[K], V], values: Sequence[K]) -> Sequence[V]:
+    """Return the result of a function for each of values, most of which are equal to others."""
+    results = {value: function(value) for value in {*values}}
+    return [results[value] for value in values]
+
+
+def _fingerprint(line: bytes) -> bytes:
+    return blake2b(line, digest_size=FINGERPRINT_BYTES).digest()
+
+
+def _compact_if_spaced(line: bytes) -> bytes:
+    return _compact(line) if line.find(SPACED, 0, LONGEST_BEFORE_SPACE) >= 0 else line
 
 
 def _compact(line: bytes) -> bytes:

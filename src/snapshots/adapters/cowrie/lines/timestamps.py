@@ -1,6 +1,7 @@
 """Parse the timestamps of Cowrie releases and log shippers."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -12,8 +13,11 @@ MILLISECONDS_FROM = 100_000_000_000
 
 USUAL, MINUTE = len("2026-01-01T00:00:00.000000Z"), len("2026-01-01T00:00")
 
-_REST_OF_MINUTE = re.compile(r":[0-5][0-9]\.[0-9]{6}Z").fullmatch
+_REST = r":[0-5][0-9]\.[0-9]{6}Z"
+_REST_OF_MINUTE = re.compile(_REST).fullmatch
 """What follows the minute in timestamps as Cowrie writes them, and as records hold them."""
+
+_RESTS_OF_MINUTES = re.compile(f"(?:{_REST})*").fullmatch
 
 _MINUTE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]")
 
@@ -24,6 +28,16 @@ def recorded_time(value: object) -> str | None:
         return value
     at = moment(value)
     return text_of_time(at) if at is not None else None
+
+
+def are_recorded_times(values: Sequence[str]) -> bool:
+    """Whether `recorded_time` returns each text as it is."""
+    rests = "".join([value[MINUTE:] for value in values])
+    return (
+        {*map(len, values)} == {USUAL}
+        and _RESTS_OF_MINUTES(rests) is not None
+        and all(map(_is_minute, {value[:MINUTE] for value in values}))
+    )
 
 
 @lru_cache(maxsize=8192)  # events of a log are near each other
