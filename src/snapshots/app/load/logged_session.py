@@ -1,7 +1,7 @@
 """The events that a batch holds under one logged id, and the sessions that they are stored as."""
 
 import marshal
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -46,6 +46,29 @@ class LoggedSession:
         return {int.from_bytes(record[0], "big") for record in self.records}
 
 
+class PackedRecords:
+    """
+    The records of the sessions of a block, which are unpacked only if they are needed.
+
+    Args:
+        packed: As `pack` returned them.
+    """
+
+    def __init__(self, packed: bytes) -> None:
+        self.packed = packed
+        self._unpacked: list[list[EventRecord]] | None = None
+
+    @classmethod
+    def pack(cls, sessions: Iterable[list[EventRecord]]) -> "PackedRecords":
+        """Pack the records of each session."""
+        return cls(marshal.dumps(list(sessions)))
+
+    def __getitem__(self, number: int) -> list[EventRecord]:
+        if self._unpacked is None:
+            self._unpacked = marshal.loads(self.packed)  # noqa: S302 - from a process of our own
+        return self._unpacked[number]
+
+
 class ReadSession(NamedTuple):
     """
     A `LoggedSession` of a block that another process read.
@@ -53,12 +76,14 @@ class ReadSession(NamedTuple):
     Attributes:
         logged_id: The id.
         totals: Its totals, as `totals_of` returns them.
-        packed: Its records, packed; they are needed only if the session is stored, shares its id, or goes on.
+        number: The number of the session in the block.
+        records: The records of the block; they are needed only if the session is stored, shares its id, or goes on.
     """
 
     logged_id: str
     totals: SessionTotals | None
-    packed: bytes
+    number: int
+    records: PackedRecords
 
     def sessions(self, held: Sequence[SessionSummary]) -> Sequence[SessionSummary | NewSession]:
         """Return the sessions of the events, as `LoggedSession` does."""
@@ -72,7 +97,7 @@ class ReadSession(NamedTuple):
 
     def unpacked(self) -> LoggedSession:
         """Return the session with its records."""
-        return LoggedSession(self.logged_id, marshal.loads(self.packed))  # noqa: S302 - from a process of our own
+        return LoggedSession(self.logged_id, self.records[self.number])
 
 
 class FingerprintsById(Mapping[str, Collection[int]]):

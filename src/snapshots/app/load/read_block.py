@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import astuple
 from typing import NamedTuple
 
-from snapshots.app.load.logged_session import ReadSession
+from snapshots.app.load.logged_session import PackedRecords, ReadSession
 from snapshots.app.ports.log_source import BadLine, Mark, Reason
 from snapshots.domain.session.session_totals import SessionTotals
 
@@ -16,6 +16,7 @@ class ReadBlock(NamedTuple):
 
     Attributes:
         sessions: The events, by logged id.
+        records: The records of these sessions.
         bad_lines: The bad lines, in their order.
         end: The last line, if it is a bad line; it is not among the others.
         events: Number of events.
@@ -25,6 +26,7 @@ class ReadBlock(NamedTuple):
     """
 
     sessions: Sequence[ReadSession]
+    records: PackedRecords
     bad_lines: Sequence[BadLine]
     end: BadLine | None
     events: int
@@ -34,20 +36,23 @@ class ReadBlock(NamedTuple):
 
     def pack(self) -> bytes:
         """Return the block as bytes for `unpack`."""
-        sessions = [(name, totals and tuple(totals), packed) for name, totals, packed in self.sessions]
+        sessions = [(logged_id, totals and tuple(totals)) for logged_id, totals, *_ in self.sessions]
         bad_lines = [_packed(line) for line in self.bad_lines]
         end = _packed(self.end) if self.end is not None else None
-        return marshal.dumps((sessions, bad_lines, end, self.events, astuple(self.mark), self.progress, self.state))
+        place = astuple(self.mark), self.progress, self.state
+        return marshal.dumps((sessions, self.records.packed, bad_lines, end, self.events, *place))
 
     @classmethod
     def unpack(cls, data: bytes) -> "ReadBlock":
         """Return the block that a process of this program packed."""
-        sessions, bad_lines, end, events, mark, progress, state = marshal.loads(data)  # noqa: S302 - as stated above
+        sessions, packed, bad_lines, end, events, mark, progress, state = marshal.loads(data)  # noqa: S302 - as stated
+        records = PackedRecords(packed)
         return cls(
             [
-                ReadSession(logged_id, totals and SessionTotals(*totals), packed)
-                for logged_id, totals, packed in sessions
+                ReadSession(logged_id, totals and SessionTotals(*totals), number, records)
+                for number, (logged_id, totals) in enumerate(sessions)
             ],
+            records,
             [_bad_line(*packed) for packed in bad_lines],
             _bad_line(*end) if end is not None else None,
             events,

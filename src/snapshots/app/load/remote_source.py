@@ -1,13 +1,12 @@
 """Read contents in another process: what that process does, and the source that receives its blocks."""
 
-import marshal
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from snapshots.app.load.batch import BatchSize
-from snapshots.app.load.logged_session import ReadSession
+from snapshots.app.load.logged_session import PackedRecords, ReadSession
 from snapshots.app.load.read_block import ReadBlock
 from snapshots.app.ports.log_source import BadLine, EventLines, LogEvent, LogSource, Mark
 from snapshots.domain.session.event_record import EventRecord
@@ -164,9 +163,10 @@ def _block(
     last: LogEvent | EventLines | BadLine | None,
 ) -> ReadBlock:
     end = bad_lines.pop() if bad_lines and isinstance(last, BadLine) else None
+    packed = PackedRecords.pack(pending.values())
     sessions = [
-        ReadSession(logged_id, totals_of(logged_id, records), marshal.dumps(records))
-        for logged_id, records in pending.items()
+        ReadSession(logged_id, totals_of(logged_id, records), number, packed)
+        for number, (logged_id, records) in enumerate(pending.items())
     ]
     events = sum(map(len, pending.values()))
-    return ReadBlock(sessions, bad_lines, end, events, source.mark(), source.progress(), source.state)
+    return ReadBlock(sessions, packed, bad_lines, end, events, source.mark(), source.progress(), source.state)

@@ -1,6 +1,6 @@
 """Write sessions with their snapshots: those of a batch, and those that waited for their connect."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -73,16 +73,18 @@ class SessionWriter:
             dead_letters = stores.dead_letters.store_dead_letters(batch.dead_letters, run=run, stored_at=now)
             stores.bookmarks.put(batch.bookmarks, run=run, stored_at=now)
             stores.runs.resume(run, at=now)  # another process may have ended it for lack of a heartbeat
+        events, added = sum([each.event_count for each in new]), sum([change.held is None for change in changes])
+        sealed = _newly_sealed(changes)
         return LoadReport(
             run=run,
             lines=batch.lines,
-            events=sum(summary.event_count for summary in new),
-            repeated=batch.events - sum(summary.event_count for summary in new),
-            sessions_added=sum(change.held is None for change in changes),
-            sessions_changed=sum(change.held is not None for change in changes),
-            sealed=_newly_sealed(changes),
-            inferred=_newly_inferred(changes),
-            latest_attack=_latest_attack(changes),
+            events=events,
+            repeated=batch.events - events,
+            sessions_added=added,
+            sessions_changed=len(changes) - added,
+            sealed=len(sealed),
+            inferred=_inferred(sealed),
+            latest_attack=_latest_attack(sealed),
             left_open=sum(not c.kept.is_sealed and not c.kept.waits_for_connect for c in changes),
             dead_letters=dead_letters,
             known_dead_letters=len(batch.dead_letters) - dead_letters,
@@ -118,10 +120,10 @@ class SessionWriter:
         sealed = _newly_sealed(changes)
         report = LoadReport(
             run=run,
-            sealed=sealed,
-            inferred=_newly_inferred(changes),
-            latest_attack=_latest_attack(changes),
-            left_open=len(changes) - sealed,
+            sealed=len(sealed),
+            inferred=_inferred(sealed),
+            latest_attack=_latest_attack(sealed),
+            left_open=len(changes) - len(sealed),
         )
         return JudgedPage(report=report, last=changes[-1].kept.session_id)
 
@@ -137,19 +139,13 @@ def _change(held: Mapping[str, SessionSummary], offered: SessionSummary | NewSes
     return SessionChange(held=found, kept=found.merge(offered))
 
 
-def _newly_inferred(changes: Iterable[SessionChange]) -> int:
-    snapshots = (change.kept.snapshot for change in changes if _is_newly_sealed(change))
-    return sum(snapshot is not None and snapshot.method is Method.INFERRED for snapshot in snapshots)
+def _newly_sealed(changes: Iterable[SessionChange]) -> Sequence[SessionSummary | NewSession]:
+    return [kept for held, kept in changes if kept.is_sealed and not (held is not None and held.is_sealed)]
 
 
-def _latest_attack(changes: Iterable[SessionChange]) -> datetime | None:
-    sightings = (change.kept.sighting for change in changes if _is_newly_sealed(change))
-    return max((sighting.seen_at for sighting in sightings if sighting is not None), default=None)
+def _inferred(sealed: Iterable[SessionSummary | NewSession]) -> int:
+    return sum([each.snapshot is not None and each.snapshot.method is Method.INFERRED for each in sealed])
 
 
-def _is_newly_sealed(change: SessionChange) -> bool:
-    return change.kept.is_sealed and not (change.held is not None and change.held.is_sealed)
-
-
-def _newly_sealed(changes: Iterable[SessionChange]) -> int:
-    return sum(map(_is_newly_sealed, changes))
+def _latest_attack(sealed: Iterable[SessionSummary | NewSession]) -> datetime | None:
+    return max((each.sighting.seen_at for each in sealed if each.sighting is not None), default=None)

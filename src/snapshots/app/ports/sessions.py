@@ -1,18 +1,16 @@
 """Port for stored sessions."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from snapshots.domain.session.logins import StoredLogin
 from snapshots.domain.session.session_totals import NewSession
 from snapshots.domain.session.summary import SessionSummary
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionChange:
-    """A session as it is stored (None if it is new) and as it will be stored."""
+class SessionChange(NamedTuple):
+    """A session as it is stored (None if it is new) and as it will be stored; a tuple, because one is made for each."""
 
     held: SessionSummary | None
     kept: SessionSummary | NewSession

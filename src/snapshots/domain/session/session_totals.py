@@ -210,7 +210,7 @@ def totals_of(session_id: str, records: Sequence[EventRecord]) -> SessionTotals 
         forwards,
         names.pop() if names else None,
         min(ids) if ids else None,
-        _sighting(list(zip(kinds, times, addresses, ports, strict=True)), only_forwards=forwards == len(marks)),
+        _sighting(kinds, times, addresses, ports, only_forwards=forwards == len(marks)),
         b"".join(sorted(marks)),
         _behaviour(zip(times, traits, strict=True)),
         count_logins([shown for kind, shown in zip(kinds, traits, strict=True) if kind == LOGIN]) if logins else (),
@@ -225,20 +225,27 @@ _RANKS = {kind.value: int(kind.sighting_kind) for kind in EventKind}
 
 
 def _sighting(
-    seen: Iterable[tuple[str, str, str | None, int | None]], *, only_forwards: bool
+    kinds: Sequence[str],
+    times: Sequence[str],
+    addresses: Sequence[str | None],
+    ports: Sequence[int | None],
+    *,
+    only_forwards: bool,
 ) -> RecordedSighting | None:
     """Return the sighting that `CanonicalIpSelector` chooses."""
+    if kinds.count(CONNECT) == 1 and (address := addresses[at := kinds.index(CONNECT)]) is not None:
+        return (times[at], address, ports[at], _RANKS[CONNECT])  # no other kind precedes it
     best: tuple[int, str, str, int] | None = None
-    for kind, at, address, port in seen:
+    for kind, time, address, port in zip(kinds, times, addresses, ports, strict=True):
         if address is None or (kind == FORWARD and not only_forwards):
             continue
-        rank = (_RANKS[kind], at, address, -1 if port is None else port)
+        rank = (_RANKS[kind], time, address, -1 if port is None else port)
         if best is None or rank < best:
             best = rank
     if best is None:
         return None
-    precedence, at, address, number = best
-    return (at, address, None if number < 0 else number, precedence)
+    precedence, time, address, number = best
+    return (time, address, None if number < 0 else number, precedence)
 
 
 def _behaviour(shown: Iterable[tuple[str, RecordedTraits]]) -> TraitTimes:

@@ -54,16 +54,18 @@ class SqlInventoryCounts:
         spans: dict[str, tuple[datetime, datetime]] = {}
         more: Counter[str] = Counter()
         left: defaultdict[str, list[str]] = defaultdict(list)
-        for change in changes:
-            before = change.held.source_ip if change.held is not None else None
-            after = change.kept.source_ip
+        for held, kept in changes:
+            before = held.source_ip if held is not None else None
+            after = kept.source_ip
             if before is not None and before != after:
-                left[before.text].append(change.kept.session_id)
+                left[before.text].append(kept.session_id)
             if after is None:
                 continue
-            more[after.text] += before != after
-            first, last = spans.get(after.text, (change.kept.first_event_at, change.kept.last_event_at))
-            spans[after.text] = (min(first, change.kept.first_event_at), max(last, change.kept.last_event_at))
+            address = after.text
+            more[address] += before != after
+            first, last = kept.first_event_at, kept.last_event_at
+            begin, end = spans.get(address, (first, last))
+            spans[address] = (min(first, begin), max(last, end))
         for address, names in left.items():
             self._subtract(address, names, seen_at)
         self._add(spans, more, seen_at)
