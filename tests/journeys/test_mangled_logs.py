@@ -1,6 +1,7 @@
 """Logs that everything happened to, against a slow and obvious reading of them."""
 
 import gzip
+import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from sqlalchemy import RowMapping, Table, select
 
 from snapshots.adapters.clock import SystemClock, new_run, stopwatch
 from snapshots.adapters.cowrie.files.find_logs import find_logs
+from snapshots.adapters.cowrie.files.log_file import LogContent
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.rows.session_logins import SqlSessionLogins
@@ -20,12 +22,12 @@ from snapshots.adapters.sql.schema.tables import known_addresses, known_networks
 from snapshots.app.load.batch import BatchSize, LoadReport
 from snapshots.app.load.loader import BulkLoader
 from snapshots.app.load.progress import NoLoadObserver
-from snapshots.app.ports.log_source import LineOptions
+from snapshots.app.ports.log_source import EventLines, LineOptions
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts, SourceBuild
 from tests.fakes import Processes, late_completion, runtime, snapshot_service
-from tests.mangle import in_files, mangled
+from tests.mangle import in_files, mangled, real_events
 from tests.oracle import rows_of
 
 pytestmark = pytest.mark.slow
@@ -152,6 +154,25 @@ def _is_true(network: RowMapping, addresses: Sequence[RowMapping]) -> bool:
 @pytest.fixture
 def database(sql_database: SqlDatabase) -> SqlDatabase:
     return sql_database
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_lines_that_are_decoded_together_are_those_that_are_decoded_one_by_one(seed: int, tmp_path: Path) -> None:
+    """Of a log in which ordinary lines stand among all others."""
+    log, random = tmp_path / "cowrie.json", Random(seed)
+    lines = [json.dumps(event, separators=(",", ":")).encode() for event in real_events()]
+    for line in random.sample(mangled(seed), 50):
+        lines.insert(random.randrange(len(lines)), line)
+    log.write_bytes(b"\n".join(lines))
+    decoder = LineDecoder(LineOptions(keeps_lines=True))
+    found = [
+        line
+        for part in LogContent(log, decoder).parts()
+        for line in (part.one_by_one() if isinstance(part, EventLines) else [part])
+    ]
+
+    assert found == list(LogContent(log, decoder).lines())
+    assert any(isinstance(part, EventLines) for part in LogContent(log, decoder).parts())
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -111,9 +111,10 @@ class LogReaders:
         It is not on one core, for a small amount of data, and for events that are stored line by line.
         """
         sources = list(sources)
-        files = [source for source in sources if isinstance(source, LogContent) and source.size is not None]
-        is_large = sum(file.size or 0 for file in files) >= WORTH_A_PROCESS
-        if self._cores == 1 or not is_large or files[0].options.keeps_lines:
+        contents = [source for source in sources if isinstance(source, LogContent)] if self._cores > 1 else []
+        sizes = [content.size for content in contents]
+        files = [content for content, size in zip(contents, sizes, strict=True) if size is not None]
+        if sum(filter(None, sizes)) < WORTH_A_PROCESS or files[0].options.keeps_lines:
             yield sources
             return
         reader = LogReaderProcess(ReaderSettings(files[0].options, self._size, files[0].states), self._warn)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snapshots.adapters.cowrie.files.line_reader import DEFAULT_LIMITS, ReadLimits
+from snapshots.adapters.cowrie.files.line_reader import DEFAULT_LIMITS, LEAST_TOGETHER, ReadLimits
 from snapshots.adapters.cowrie.files.log_file import LogContent
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.app.errors import SourceUnreadable
@@ -89,16 +89,16 @@ def test_every_line_is_an_event_or_a_dead_letter(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.lists(pieces | st.integers(0, 99).map(lambda n: (ordinary(n), 1, 0)), max_size=20),
+    st.lists(pieces.map(lambda piece: [piece[0]]) | st.integers(1, 40).map(lambda n: [*map(ordinary, range(n))])),
     st.sampled_from([b"\n", b"\r\n", b"\r"]),
     st.booleans(),
-    st.builds(ReadLimits, chunk=st.integers(1, 2000), together=st.integers(2, 5)),
+    st.builds(ReadLimits, chunk=st.integers(1, 9999), together=st.integers(LEAST_TOGETHER, 25)),
 )
 def test_parts_are_the_lines_and_end_at_the_same_bookmarks(
-    log: Path, found: list[tuple[bytes, int, int]], separator: bytes, is_ended: bool, limits: ReadLimits
+    log: Path, found: list[list[bytes]], separator: bytes, is_ended: bool, limits: ReadLimits
 ) -> None:
     """Wherever ordinary lines begin and end among others."""
-    log.write_bytes(separator.join(piece for piece, _, _ in found) + separator * is_ended)
+    log.write_bytes(separator.join(line for lines in found for line in lines) + separator * is_ended)
     content = LogContent(log, LineDecoder(), limits=limits)
     marks = [(part, content.mark()) for part in content.lines()]
 

@@ -189,8 +189,8 @@ class BulkLoader:
         name = "-"
         ahead = BookmarksAhead(sources, lambda heads: self._retried(partial(self._marks_of, heads)))
         for source in _requested_ahead(ahead):
-            name, is_stream = source.name, source.size is None
-            observer.source_opened(name, source.size)
+            name, size = source.name, source.size
+            observer.source_opened(name, size)
             line: LogEvent | EventLines | BadLine | ReadBlock | None = None
             events = -batch.events
             try:
@@ -203,7 +203,7 @@ class BulkLoader:
                 for line in source.parts():
                     batch.take(rejected, line)
                     is_full = batch.is_full(self._size)
-                    if not is_full and batch.lines < looked_at + LINES_BETWEEN_LOOKS and not is_stream:
+                    if not is_full and batch.lines < looked_at + LINES_BETWEEN_LOOKS and size is not None:
                         continue
                     looked_at = batch.lines
                     observer.bytes_read(source.progress())
@@ -253,7 +253,8 @@ class BulkLoader:
 
     def _may_grow(self, source: Content) -> bool:
         """Whether a content was modified so recently that it may still be written."""
-        return source.modified_at is not None and abs(self._runtime.now() - source.modified_at) < STILL_WRITTEN
+        modified_at = source.modified_at
+        return modified_at is not None and abs(self._runtime.now() - modified_at) < STILL_WRITTEN
 
     def store(self, run: str, sessions: Iterable[SessionAggregate], observer: LoadObserver) -> Iterable[LoadReport]:
         """Store sessions that were read elsewhere, in batches; parts of a session may come in any order."""

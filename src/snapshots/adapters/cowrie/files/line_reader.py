@@ -30,10 +30,13 @@ class ReadLimits:
     glued: int = 2 * 1024 * 1024
     line: int = LONGEST_LINE
     joined: int = 1024 * 1024
-    together: int = 256
+    together: int = 64
 
 
 DEFAULT_LIMITS = ReadLimits()
+
+LEAST_TOGETHER = 16
+"""Fewer lines are decoded in less time one by one."""
 
 
 class LineReader:
@@ -110,9 +113,10 @@ class LineReader:
             done = 0
             while done < len(lines):
                 begin, end = done, done + together
-                if together > 1 and (events := self._decoder.decode_together(lines[begin:end])) is not None:
-                    done = begin + len(events.records)
-                    self.offset += sum(map(len, lines[begin:done])) + len(events.records)
+                group = lines[begin:end] if together > 1 else []
+                if len(group) >= LEAST_TOGETHER and (events := self._decoder.decode_together(group)) is not None:
+                    done = begin + len(group)
+                    self.offset += sum(map(len, group)) + len(group)
                     yield events
                     continue
                 done = yield from self._one_by_one(lines, begin, end)

@@ -62,6 +62,7 @@ class LogContent:
         self._path = str(path) if path is not None else None
         self._decoder = decoder
         self._raw: BufferedIOBase | None = None
+        self._is_file = False
         self._stream: BufferedIOBase | None = None
         self._separator = b"\n"
         self._limits = limits
@@ -204,11 +205,11 @@ class LogContent:
         """Return the number of bytes read: of the file, or of the decompressed content of a stream."""
         if self._raw is None:
             return self.size or self.mark().offset
-        return self._raw.tell() if self.size is not None else self._reader.offset
+        return self._raw.tell() if self._is_file else self._reader.offset
 
     def _open(self) -> BufferedIOBase:
         try:
-            is_file = self._path is not None and refuse_device(self._path, self.name)
+            self._is_file = is_file = self._path is not None and refuse_device(self._path, self.name)
             raw = open(self._path, "rb") if self._path is not None else standard_input()  # noqa: PTH123, SIM115
             self._raw = raw if is_file else BufferedReader(PrefixedStream(raw, is_ours=self._path is not None))
             self._state = self._states.of(os.fstat(raw.fileno())) if is_file and self._states is not None else ""
