@@ -86,7 +86,8 @@ def test_a_cached_verdict_equals_a_new_evaluation(
         type_max_lag=type_lags,
     )
     policy = SnapshotPolicy(max_lag=kept_lag)
-    remembering = fresh(reader, policy)
+    remembering, sharing = fresh(reader, policy), fresh(reader, policy)
+    readings = sharing.readings_of(BuildCalendar().address_history(history))
 
     for moment in times:
         observations = BuildCalendar().nearest(history, moment)
@@ -94,6 +95,7 @@ def test_a_cached_verdict_equals_a_new_evaluation(
         remembered = remembering.verdict(at(moment))
         assert (remembering.judge(at(moment), observations) if remembered is None else remembered) == anew
         assert remembering.judge(at(moment, OTHER), observations) == anew, "the same is stated about another address"
+        assert sharing.judge_by(at(moment, OTHER), readings) == anew, "their history is read once"
 
 
 def test_a_verdict_holds_between_two_builds() -> None:

@@ -18,6 +18,7 @@ from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 from snapshots.domain.snapshot.verdict_cache import VerdictCache
+from snapshots.domain.snapshot.verdict_spans import HistoryReadings
 
 
 class Judgeable(Protocol):
@@ -137,13 +138,18 @@ class SnapshotService:
         unread = [s for s in asked if s.address not in histories]
         stored = stores.inventory.as_of(unread) if unread else {}
         calendar = BuildCalendar.of(stores.sources.registered())
+        readings: dict[int, HistoryReadings] = {}  # addresses with equal facts share their history
 
-        def nearest(sighting: Sighting) -> Sequence[IpObservation] | None:
+        def judged(sighting: Sighting) -> IpSnapshot | Gap:
             history = histories.get(sighting.address)
-            return stored.get(sighting) if history is None else calendar.nearest(history, sighting.seen_at)
+            if history is None:
+                return cache.judge(sighting, stored.get(sighting))
+            if id(history) not in readings:
+                readings[id(history)] = cache.readings_of(calendar.address_history(history))
+            return cache.judge_by(sighting, readings[id(history)])
 
         return [
-            verdict or cache.verdict(sighting) or cache.judge(sighting, nearest(sighting))
+            verdict or cache.verdict(sighting) or judged(sighting)
             for sighting, verdict in zip(sightings, cached, strict=True)
         ]
 

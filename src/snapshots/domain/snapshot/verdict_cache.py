@@ -6,11 +6,12 @@ from itertools import islice
 
 from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.facts.observation import IpObservation
+from snapshots.domain.facts.source_builds import AddressHistory
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
-from snapshots.domain.snapshot.verdict_spans import SpanEvaluator, VerdictSpan
+from snapshots.domain.snapshot.verdict_spans import HistoryReadings, SpanEvaluator, VerdictSpan
 
 DEFAULT_CAPACITY = 24_000
 """Verdicts in memory; about ten megabytes."""
@@ -57,7 +58,17 @@ class VerdictCache:
             sighting: The canonical sighting of a session.
             nearest: Of each source the observations next to the sighting; None if the address was never looked up.
         """
-        found = self._evaluator.evaluate(sighting, nearest)
+        return self._cached(self._evaluator.evaluate(sighting, nearest))
+
+    def readings_of(self, history: AddressHistory) -> HistoryReadings:
+        """Return the readings of a history, for `judge_by`."""
+        return HistoryReadings(self._evaluator, history)
+
+    def judge_by(self, sighting: Sighting, readings: HistoryReadings) -> IpSnapshot | Gap:
+        """Compute and cache the verdict on a sighting by the readings of the history of its address."""
+        return self._cached(self._evaluator.verdict_by(readings.at(sighting.seen_at), sighting))
+
+    def _cached(self, found: VerdictSpan) -> IpSnapshot | Gap:
         verdict = self._equal.setdefault(found.verdict, found.verdict)
         since, until = (self._edges.setdefault(edge, edge) for edge in (found.since, found.until))
         if self._size >= self._capacity:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.facts.observation import IpObservation
-from snapshots.domain.facts.source_builds import BuildCalendar
+from snapshots.domain.facts.source_builds import AddressHistory, BuildCalendar
 from snapshots.domain.snapshot.as_of import AsOfReader, IpReading
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
@@ -26,6 +26,10 @@ class VerdictSpan(NamedTuple):
     since: datetime
     until: datetime
     verdict: IpSnapshot | Gap
+
+
+SpanReading = tuple[datetime, datetime, IpReading | None]
+"""The span of time in which a reading is valid, and the reading; None if the address was never looked up."""
 
 
 class SpanEvaluator:
@@ -50,7 +54,7 @@ class SpanEvaluator:
         self._largest_asn = largest_asn
         self._network_edges = self._edges_of_networks()
         self._capacity = capacity
-        self._readings: dict[tuple[IpObservation, ...], tuple[tuple[datetime, datetime, IpReading], ...]] = {}
+        self._readings: dict[tuple[IpObservation, ...], tuple[SpanReading, ...]] = {}
 
     def evaluate(self, sighting: Sighting, nearest: Sequence[IpObservation] | None) -> VerdictSpan:
         """
@@ -60,12 +64,18 @@ class SpanEvaluator:
             sighting: The canonical sighting of a session.
             nearest: Of each source the observations next to the sighting; None if the address was never looked up.
         """
-        since, until, reading = self._read(nearest, sighting.seen_at) if nearest else (MIN_TIME, MAX_TIME, None)
+        return self.verdict_by(self.read(nearest or (), sighting.seen_at), sighting)
+
+    def verdict_by(self, found: SpanReading, sighting: Sighting) -> VerdictSpan:
+        """Return the verdict on a sighting by the reading of its address in the span around it."""
+        since, until, reading = found
         verdict = self._policy.verdict(sighting, reading, largest_asn=self._largest_asn)
         return VerdictSpan(sighting.address.text, since, until, verdict)
 
-    def _read(self, nearest: Sequence[IpObservation], at: datetime) -> tuple[datetime, datetime, IpReading]:
-        """Return the span around a time, and the reading in it; equal observations are read once."""
+    def read(self, nearest: Sequence[IpObservation], at: datetime) -> SpanReading:
+        """Return the reading in the span around a time; equal observations are read once."""
+        if not nearest:
+            return MIN_TIME, MAX_TIME, None
         stated = tuple(nearest)
         known = self._readings.get(stated, ())
         for found in known:
@@ -120,6 +130,30 @@ class SpanEvaluator:
             edges |= {moment, _moved(moment, self._reader.network_max_age + RESOLUTION)}
             edges |= {_moved(moment, -lag) for lag in lags}
         return sorted(edges)
+
+
+class HistoryReadings:
+    """
+    The readings of a history that many addresses have: in each span, the history is searched and read once.
+
+    Args:
+        evaluator: Reads the observations next to a time.
+        history: The history.
+    """
+
+    def __init__(self, evaluator: SpanEvaluator, history: AddressHistory) -> None:
+        self._evaluator = evaluator
+        self._history = history
+        self._found: list[SpanReading] = []
+
+    def at(self, moment: datetime) -> SpanReading:
+        """Return the reading in the span around a time."""
+        for found in self._found:
+            if found[0] <= moment < found[1]:
+                return found
+        found = self._evaluator.read(self._history.nearest(moment), moment)
+        self._found.append(found)
+        return found
 
 
 class AddressSpans:
