@@ -118,9 +118,8 @@ class LineDecoder:
                 return Reason.NO_SESSION
             if len(session) > LONGEST_SESSION_ID or QUALIFIER in session:
                 session = f"{session[:20].replace(QUALIFIER, '_')}{QUALIFIER}{_hash(session.encode())}"
-        is_spaced = line.find(SPACED, 0, LONGEST_BEFORE_SPACE) >= 0
         record = (
-            blake2b(_compact(line) if is_spaced else line, digest_size=FINGERPRINT_BYTES).digest(),
+            _fingerprint(_compact_if_spaced(line)),
             at,
             kind,
             _address(fields.src_ip),
@@ -133,7 +132,7 @@ class LineDecoder:
 
     def decode_together(self, lines: Sequence[bytes]) -> EventLines | None:
         """
-        Return the events in lines that `decode` would return one by one, in half the time.
+        Return the events that `decode` returns of each line, in two thirds of the time.
 
         Args:
             lines: Lines without separators, at least one.
