@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Connection, event, true
 
 from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.queries.inspection.record_checks import miscounted_logins
 from snapshots.adapters.sql.queries.inventory_reports import SqlInventoryReports
-from snapshots.adapters.sql.queries.record_checks import miscounted_logins
 from snapshots.adapters.sql.queries.reports import SqlReports
 from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
 from snapshots.app.queries.session_queries import Dimension, SessionFilter

@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 
 from snapshots.adapters.clock import SystemClock
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.queries import integrity
+from snapshots.adapters.sql.queries.inspection import integrity
 from snapshots.adapters.sql.queries.reports import SqlReports
 from snapshots.adapters.sql.schema import triggers
 from snapshots.adapters.sql.schema.tables import session_summaries

@@ -14,7 +14,7 @@ from snapshots.adapters.sql.connection.reading_only import ReadingOnly
 from snapshots.adapters.sql.connection.sqlite_file import identities_of, path_of
 from snapshots.adapters.sql.connection.urls import database_url
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.queries.integrity import PARTS, Findings, inspect
+from snapshots.adapters.sql.queries.inspection.integrity import PARTS, Findings, inspect
 from snapshots.adapters.sql.schema import versions
 from snapshots.app.admin.backup import ByteProgress, CheckedCopy, Contents, SealCheck
 from snapshots.app.errors import BackupFailed, SettingRefused, StoreUnavailable

@@ -12,7 +12,7 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.coverage import coverage_of, is_plausible, session_coverage
 from snapshots.adapters.sql.queries.disagreements import disagreements_of
 from snapshots.adapters.sql.queries.explanation import explain
-from snapshots.adapters.sql.queries.integrity import PARTS, Findings, inspect
+from snapshots.adapters.sql.queries.inspection.integrity import PARTS, Findings, inspect
 from snapshots.adapters.sql.queries.query_builder import ASOF, INFERRED, selected
 from snapshots.adapters.sql.schema.guard_trial import try_guard
 from snapshots.adapters.sql.schema.tables import dead_letters, fact_sources, known_networks, session_summaries

@@ -8,8 +8,8 @@ from operator import itemgetter
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, false, func, not_, or_, select, text, true
 
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
-from snapshots.adapters.sql.queries.provenance import ProvenanceCheck
-from snapshots.adapters.sql.queries.record_checks import (
+from snapshots.adapters.sql.queries.inspection.provenance import ProvenanceCheck
+from snapshots.adapters.sql.queries.inspection.record_checks import (
     altered_prunings,
     miscounted_logins,
     undated_observations,
