@@ -54,7 +54,7 @@ def plans(database: SqlDatabase, ask: Callable[[], object]) -> list[list[str]]:
 
 def test_coverage_groups_sessions_without_reading_their_rows_or_sorting(database: SqlDatabase) -> None:
     """Only the lags are read from the rows, which are nearly in their order."""
-    reports = SqlReports(database, AsOfReader(), choose=lambda _: 0, clock=FixedClock())
+    reports = SqlReports(database, AsOfReader(), clock=FixedClock())
 
     groups, lags = plans(database, reports.coverage)
 
@@ -73,7 +73,7 @@ def test_lags_are_read_in_stored_order_or_by_the_index_of_a_filter(
     database: SqlDatabase, session_filter: SessionFilter, scan: str
 ) -> None:
     """A report about the last days does not read all sessions."""
-    reports = SqlReports(database, AsOfReader(), choose=lambda _: 0, clock=FixedClock())
+    reports = SqlReports(database, AsOfReader(), clock=FixedClock())
 
     found = plans(database, lambda: reports.report(top=1, session_filter=session_filter))
 

@@ -3,11 +3,13 @@
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from operator import itemgetter
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, false, func, not_, or_, select, text, true
+from sqlalchemy import ColumnElement, Connection, and_, case, false, func, not_, select, text, true
 
-from snapshots.adapters.sql.connection.dialects.statements import select_texts
+from snapshots.adapters.sql.queries.inspection.corrections import altered_corrections, unaudited
 from snapshots.adapters.sql.queries.inspection.provenance import ProvenanceCheck
 from snapshots.adapters.sql.queries.inspection.record_checks import (
     altered_prunings,
@@ -15,14 +17,18 @@ from snapshots.adapters.sql.queries.inspection.record_checks import (
     undated_observations,
     without_digest,
 )
-from snapshots.adapters.sql.rows.row_decoder import digest, record_text, seal_of, snapshot_in
-from snapshots.adapters.sql.rows.sealed_row import SealedRow, sealed_columns, sealed_row
+from snapshots.adapters.sql.queries.inspection.row_check import RowCheck
+from snapshots.adapters.sql.queries.inspection.sample import draw
+from snapshots.adapters.sql.queries.inspection.session_counts import (
+    SessionCounts,
+    count_sessions,
+    is_complete,
+    is_inspectable,
+)
 from snapshots.adapters.sql.schema import triggers
-from snapshots.adapters.sql.schema.stored_types import is_wrong, wrong_values
+from snapshots.adapters.sql.schema.stored_types import wrong_values
 from snapshots.adapters.sql.schema.structure import missing_columns, missing_constraints
 from snapshots.adapters.sql.schema.tables import (
-    FACTS,
-    SNAPSHOT_COLUMNS,
     UNJUDGED,
     adoptions,
     known_addresses,
@@ -36,34 +42,22 @@ from snapshots.adapters.sql.stores.seal_counts import unbalanced
 from snapshots.app.errors import NoSuchRun
 from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.app.queries.inspection import Inspection, Invariant, Violation
-from snapshots.domain.address.source_ip import UNKNOWN_ADDRESS, SightingKind
-from snapshots.domain.errors import InvalidFact
-from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.network_types import NetworkTypes
-from snapshots.domain.facts.observation import NO_FACTS, IpFacts
-from snapshots.domain.facts.validation import PSEUDO_COUNTRIES
-from snapshots.domain.snapshot.snapshot import Method
 
 SESSIONS = session_summaries.c
-PAGE = 10_000
 
-PARTS = 256
-"""Number of samples of about equal size, by the first two hex digits of the seal."""
+MOST_INSPECTED = 200_000
+"""Without --full, up to this many sealed sessions are all checked; of more, a sample is."""
 
-MOST_LOOKED_AT = 200_000
-"""Without --full, up to this many sealed sessions are all checked; of more, a sample of about this size."""
+SAMPLE_SIZE = 50_000
+"""About the size of the sample. Without a finding, it proves at 95 % confidence that at most 0.006 % are changed."""
 
 MOST_COMPARED = 10_000
 """Without --full, about this many sealed sessions are compared with observations."""
 
 
 def inspect(
-    connection: Connection,
-    findings: "Findings",
-    networks: NetworkTypes,
-    *,
-    run: str | None = None,
-    part: int | None = None,
+    connection: Connection, findings: "Findings", networks: NetworkTypes, *, run: str | None = None, full: bool
 ) -> Inspection | None:
     """
     Check sealed and incomplete rows, the audit tables and the counters; writes nothing.
@@ -73,7 +67,7 @@ def inspect(
         findings: Receives the violations.
         networks: Types by network.
         run: Check only sessions that this run sealed.
-        part: Sample to check if there are very many rows, below PARTS; None for all rows.
+        full: Check all sessions; otherwise a random sample if there are very many.
 
     Returns:
         What was checked; None if tables or columns are missing that every check needs.
@@ -87,47 +81,41 @@ def inspect(
     findings.add_all(Invariant.INTACT, missing_constraints(connection))
     findings.add_all(Invariant.INTACT, triggers.differences(connection))
     may_be_adopted = connection.execute(select(adoptions.c.id)).scalar() is not None
-    is_of_interest: ColumnElement[bool] = or_(
-        SESSIONS.enrichment_at.is_not(None),
-        SESSIONS.snapshot_seal.is_not(None),
-        *(SESSIONS[fact].is_not(None) for fact in FACTS),
+    if run is not None and connection.execute(select(runs.c.run).where(runs.c.run == run)).first() is None:
+        raise NoSuchRun(f"there is no run {run}; `snapshots runs` lists them")
+    counts = count_sessions(connection, run)
+    selection = ALL if full else _drawn(connection, counts, run)
+    which = is_inspectable() if run is None else and_(is_inspectable(), SESSIONS.snapshot_run == run)
+    check = RowCheck(connection, may_be_adopted=may_be_adopted)
+    provenance = ProvenanceCheck(connection, networks)
+    unstated = chain.from_iterable(map(check.intact, provenance.unstated(and_(which, selection.compared))))
+    findings.add_sorted(
+        chain(
+            check.violations(and_(which, selection.inspected)),
+            ((session_id, Invariant.STATED) for session_id in unstated),
+        )
     )
-    if run is not None:
-        if connection.execute(select(runs.c.run).where(runs.c.run == run)).first() is None:
-            raise NoSuchRun(f"there is no run {run}; `snapshots runs` lists them")
-        is_of_interest = and_(is_of_interest, SESSIONS.snapshot_run == run)
-    is_drawable = _digits().in_(HEX) if part is not None else false()
-    counts = select(func.count(), func.count().filter(is_drawable)).where(is_of_interest)
-    count, drawn_of = connection.execute(counts).one()
-    sample: ColumnElement[bool] = true()
-    if part is not None and count > MOST_LOOKED_AT:
-        sample = is_in_part(part, count)
-    else:
-        drawn_of = 0
-    looked_at = count if part is None else min(count, MOST_LOOKED_AT)
-    provenance = ProvenanceCheck(connection, networks, share=1 if part is None else max(1, looked_at // MOST_COMPARED))
-    check = RowCheck(connection, provenance, may_be_adopted=may_be_adopted)
-    findings.add_sorted(check.violations(and_(is_of_interest, sample)))
-    findings.add_all(Invariant.INTACT, provenance.unregistered())
-    for balance in unbalanced(connection, run=run):
+    findings.add_all(Invariant.INTACT, provenance.unregistered(check.sources))
+    for balance in unbalanced(connection, counts.sealed_by_run, run=run):
         where = f"run {balance.run}: {balance.found:,} sealed sessions, {balance.on_record:,} on record"
         findings.add([Invariant.ON_RECORD], where)
     if run is None:
-        findings.add_wrong_types(connection, sample)
-        findings.add_all(Invariant.AUDITED, _unaudited(connection))
-        findings.add_all(Invariant.AUDITED, _altered_corrections(connection))
+        findings.add_wrong_types(connection, selection.inspected_or_open)
+        findings.add_all(Invariant.AUDITED, unaudited(connection, counts))
+        findings.add_all(Invariant.AUDITED, altered_corrections(connection))
         findings.add_all(Invariant.AUDITED, altered_prunings(connection))
         findings.add_all(Invariant.INTACT, undated_observations(connection))
         findings.add_all(Invariant.INTACT, without_digest(connection))
-        findings.add_all(Invariant.TALLIED, miscounted_logins(connection, sample))
+        findings.add_all(Invariant.TALLIED, miscounted_logins(connection, selection.inspected_or_open))
         if not may_be_adopted:  # another loader counts differently, and leaves sessions without snapshot and gap
             findings.add_all(Invariant.COUNTED, _miscounted(connection))
             findings.add_all(Invariant.WHOLE, _unexplained(connection))
+    is_sample = selection.inspected is not ALL.inspected
     return Inspection(
         sealed=check.sealed,
-        of=count,
-        drawn=check.drawn if drawn_of else 0,
-        drawn_of=drawn_of,
+        of=counts.inspectable,
+        drawn=max(0, check.sealed - counts.incomplete) if is_sample else 0,
+        drawn_of=counts.complete if is_sample else 0,
         corrections=connection.execute(select(func.count()).select_from(snapshot_corrections)).scalar_one(),
         adopted=check.adopted,
         not_checked=[f"types by {label}: give its file with --network-types" for label in sorted(provenance.not_held)],
@@ -135,65 +123,33 @@ def inspect(
     )
 
 
-class RowCheck:
-    """
-    Checks sealed and incomplete rows one by one.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Selection:
+    """Conditions on the sessions that are inspected, those or open ones, and those compared with observations."""
 
-    Args:
-        connection: With a transaction in which every query sees the same state.
-        provenance: Compares the intact ones with the observations of their addresses.
-        may_be_adopted: Whether another loader may have sealed rows, without a method.
+    inspected: ColumnElement[bool]
+    inspected_or_open: ColumnElement[bool]
+    compared: ColumnElement[bool]
 
-    Attributes:
-        sealed: Number of checked rows.
-        adopted: Those that another loader sealed.
-        drawn: Those from which samples are drawn.
-    """
 
-    def __init__(self, connection: Connection, provenance: ProvenanceCheck, *, may_be_adopted: bool) -> None:
-        self._connection = connection
-        self._provenance = provenance
-        self._may_be_adopted = may_be_adopted
-        self.sealed = self.adopted = self.drawn = 0
+ALL = _Selection(inspected=true(), inspected_or_open=true(), compared=true())
 
-    def violations(self, which: ColumnElement[bool]) -> Iterator[tuple[str, Invariant]]:
-        """Yield the ids of sessions with the invariants that they violate."""
-        query = select(*sealed_columns(self._connection)).where(which)
-        rows = self._connection.execute(query, execution_options={"yield_per": PAGE})
-        for page in rows.partitions():
-            doubtful = []
-            for row in map(SealedRow._make, page):
-                if row.is_intact:
-                    yield from self._passed(row)
-                elif type(row.session_id) is str:  # values of a wrong type are reported apart
-                    doubtful.append(row.session_id)
-            if doubtful:
-                yield from self._examined(doubtful)
-        yield from ((name, Invariant.STATED) for name in self._provenance.finish())
 
-    def _examined(self, names: Sequence[str]) -> Iterator[tuple[str, Invariant]]:
-        """Yield the violations of rows that are not intact at first sight."""
-        query = select(*OF_ROWS).where(
-            SESSIONS.session_id.in_(select_texts(self._connection, names)),
-            not_(is_wrong(self._connection, session_summaries)),
-        )
-        for row in self._connection.execute(query).mappings():
-            if self._may_be_adopted and row["snapshot_method"] is None:
-                self.adopted += 1
-                broken = list(_broken_of_another_loader(row))
-            elif not (broken := list(_broken(row))):
-                yield from self._passed(sealed_row(row))
-                continue
-            self._count(row["snapshot_seal"])
-            yield from ((row["session_id"], invariant) for invariant in broken)
-
-    def _passed(self, row: SealedRow) -> Iterator[tuple[str, Invariant]]:
-        self._count(row.snapshot_seal)
-        return ((name, Invariant.STATED) for name in self._provenance.add(row))
-
-    def _count(self, seal: str | None) -> None:
-        self.sealed += 1
-        self.drawn += (seal or "")[:2] in HEX
+def _drawn(connection: Connection, counts: SessionCounts, run: str | None) -> _Selection:
+    """Draw the sessions to be checked if there are very many; incomplete and open sessions are all checked."""
+    has_method = SESSIONS.snapshot_method.is_not(None)
+    which = has_method if run is None else and_(has_method, SESSIONS.snapshot_run == run)
+    if counts.complete <= MOST_INSPECTED:
+        share = MOST_COMPARED / max(1, counts.complete)
+        return ALL if share >= 1 else replace(ALL, compared=draw(connection, which, share).holds())
+    sample = draw(connection, which, SAMPLE_SIZE / counts.complete)
+    incomplete = [and_(is_inspectable(), not_(is_complete(connection)))] if counts.incomplete else []
+    is_open = (SESSIONS.snapshot_gap.is_not(None), text(UNJUDGED.format(row="session_summaries.")))
+    return _Selection(
+        inspected=sample.holds(*incomplete),
+        inspected_or_open=sample.holds(*incomplete, *is_open),
+        compared=sample.part(MOST_COMPARED).holds(),
+    )
 
 
 class Findings:
@@ -238,52 +194,6 @@ class Findings:
             self.add([broken], where)
 
 
-HEX = {f"{number:02x}": number for number in range(PARTS)}
-
-OF_ROWS = [column for column in session_summaries.columns if column.name not in {"event_fingerprints", "behaviour"}]
-
-
-def _digits() -> ColumnElement[str]:
-    return func.substr(SESSIONS.snapshot_seal, 1, 2)
-
-
-def is_in_part(part: int, count: int) -> ColumnElement[bool]:
-    """Return the condition that a row is in a sample, by two digits of its seal; rows without one always are."""
-    parts = max(1, min(PARTS, MOST_LOOKED_AT * PARTS // count))
-    taken = {(part + n) % PARTS for n in range(parts)}
-    others = [digits for digits, number in HEX.items() if number not in taken]
-    return or_(SESSIONS.snapshot_seal.is_(None), _digits().not_in(others))
-
-
-def _unaudited(connection: Connection) -> Sequence[str]:
-    """Return the sessions that differ from their last correction, or whose correction is missing."""
-    newest = (
-        select(func.max(snapshot_corrections.c.id).label("id")).group_by(snapshot_corrections.c.session_id).subquery()
-    )
-    correction = snapshot_corrections.c
-    differs = or_(*(SESSIONS[column].is_distinct_from(correction[f"new_{column}"]) for column in SNAPSHOT_COLUMNS))
-    is_corrected = correction.new_enrichment_at.is_not(None)  # a session that a correction opened may be sealed again
-    query = (
-        select(SESSIONS.session_id)
-        .join(snapshot_corrections, correction.session_id == SESSIONS.session_id)
-        .join(newest, newest.c.id == correction.id)
-        .where(
-            is_corrected, differs, SESSIONS.created_at <= correction.made_at
-        )  # a pruned session's id may be used again
-        .order_by(SESSIONS.session_id)
-    )
-    differing = {*connection.execute(query).scalars()}
-    replacing = select(runs.c.run).where(runs.c.kind.in_([RunKind.CORRECT.value, RunKind.IMPROVE.value]))
-    on_record = (
-        select(correction.id)
-        .where(correction.session_id == SESSIONS.session_id, correction.run == SESSIONS.snapshot_run)
-        .exists()
-    )
-    was_replaced = or_(SESSIONS.snapshot_method == Method.CORRECTED.value, SESSIONS.snapshot_run.in_(replacing))
-    unrecorded = select(SESSIONS.session_id).where(was_replaced, ~on_record)
-    return sorted(differing.union(connection.execute(unrecorded).scalars()))
-
-
 def _miscounted(connection: Connection) -> Sequence[str]:
     """Return the addresses whose session count is wrong; pruned sessions stay counted."""
     has_pruned = connection.execute(select(snapshot_prunings.c.id).limit(1)).first() is not None
@@ -310,50 +220,6 @@ def _miscounted(connection: Connection) -> Sequence[str]:
     return connection.execute(query.order_by(row.ip_address)).scalars().all()
 
 
-def _broken(row: RowMapping) -> Iterator[Invariant]:
-    if not _is_whole(row):
-        yield Invariant.WHOLE
-        return
-    if not _is_in_range(row):
-        yield Invariant.IN_RANGE
-    if seal_of(row) != row["snapshot_seal"]:
-        yield Invariant.UNCHANGED
-
-
-def _broken_of_another_loader(row: RowMapping) -> Iterator[Invariant]:
-    asn, country = row["snapshot_asn"], row["snapshot_country"]
-    if country in PSEUDO_COUNTRIES or asn == 0 or row["source_ip"] == UNKNOWN_ADDRESS:
-        yield Invariant.NO_SENTINEL
-    try:
-        facts = IpFacts(asn=asn or None, country=None if country in PSEUDO_COUNTRIES else country)
-        holds_facts = facts != NO_FACTS or row["snapshot_ip_type"] is not None
-        if row["snapshot_ip_type"] is not None:
-            IpType(row["snapshot_ip_type"])
-    except (InvalidFact, ValueError):
-        yield Invariant.IN_RANGE
-        return
-    if holds_facts and (row["enrichment_at"] is None or row["source_ip"] is None):
-        yield Invariant.WHOLE
-
-
-def _is_whole(row: RowMapping) -> bool:
-    needed = ("enrichment_at", "snapshot_method", "snapshot_source", "source_ip", "source_ip_rank", "source_ip_seen_at")
-    return (
-        all(row[column] is not None for column in needed)
-        and any(row[fact] is not None for fact in FACTS)
-        and row["snapshot_gap"] is None
-    )
-
-
-def _is_in_range(row: RowMapping) -> bool:
-    try:
-        snapshot_in(row)
-        SightingKind(row["source_ip_rank"])
-    except (InvalidFact, ValueError):
-        return False
-    return True
-
-
 def _unexplained(connection: Connection) -> Sequence[str]:
     """Return open sessions without a gap; only a correction may leave them so, until its run writes the gap."""
     correction = snapshot_corrections.c
@@ -365,18 +231,3 @@ def _unexplained(connection: Connection) -> Sequence[str]:
     query = select(SESSIONS.session_id).where(text(UNJUDGED.format(row="session_summaries.")), ~opened)
     query = query.where(SESSIONS.snapshot_seal.is_(None), SESSIONS.enrichment_at.is_(None))  # others were checked above
     return connection.execute(query.order_by(SESSIONS.session_id)).scalars().all()
-
-
-def _altered_corrections(connection: Connection) -> Iterator[str]:
-    """Yield corrections that changed since they were inserted, as far as their digests show it."""
-    query = select(snapshot_corrections).order_by(snapshot_corrections.c.id)
-    for row in connection.execute(query, execution_options={"yield_per": PAGE}).mappings():
-        for when in ("old", "new"):
-            values = {column: row[f"{when}_{column}"] for column in SNAPSHOT_COLUMNS}
-            seal = values["snapshot_seal"]
-            is_ours = values["snapshot_method"] is not None  # another loader writes no seals
-            if (seal is not None or is_ours) and seal != seal_of(values | {"session_id": row["session_id"]}):
-                yield f"correction {row['id']} of {row['session_id']}: its {when} values"
-        correction = record_text(row["reason"], row["run"], row["made_at"])
-        if row["digest"] not in {None, digest(f"{row['session_id']}{correction}")}:
-            yield f"correction {row['id']} of {row['session_id']}: its reason, run or time"
