@@ -20,6 +20,8 @@ from snapshots.domain.snapshot.snapshot import Method
 SESSIONS = session_summaries.c
 PAGE = 10_000
 
+CORRECTED = Method.CORRECTED.value
+
 OF_ROWS = [column for column in session_summaries.columns if column.name not in {"event_fingerprints", "behaviour"}]
 
 
@@ -54,7 +56,7 @@ class RowCheck:
                 if row.is_intact:
                     self.sealed += 1
                     self.complete += 1
-                    if row.snapshot_method != Method.CORRECTED.value:
+                    if row.snapshot_method != CORRECTED:
                         self.sources.add(row.snapshot_source)
                 elif type(row.session_id) is str:  # values of a wrong type are reported apart
                     doubtful.append(row.session_id)
@@ -69,7 +71,7 @@ class RowCheck:
             if self._may_be_adopted and row["snapshot_method"] is None:
                 self.adopted += 1
                 broken = list(_broken_of_another_loader(row))
-            elif not (broken := list(_broken(row))) and row["snapshot_method"] != Method.CORRECTED.value:
+            elif not (broken := list(_broken(row))) and row["snapshot_method"] != CORRECTED:
                 self.sources.add(row["snapshot_source"])
             yield from ((row["session_id"], invariant) for invariant in broken)
 
