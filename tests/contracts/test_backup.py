@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 
 import pytest
 
@@ -34,7 +33,7 @@ def source(database: Database) -> Source:
     if isinstance(database, InMemoryDatabase):
         copies = InMemoryCopies(database)
     elif isinstance(database, SqlDatabase) and database.engine.dialect.name == "sqlite":
-        copies = SqliteCopies(database, NetworkTypes, Random(7).randrange)
+        copies = SqliteCopies(database, NetworkTypes)
     else:
         assert isinstance(database, SqlDatabase)
         copies = PostgresqlCopies(database, lock_timeout=10)

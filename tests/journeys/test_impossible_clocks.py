@@ -121,7 +121,7 @@ def test_the_database_and_the_rule_agree_on_what_is_plausible(sql_database: SqlD
     with sql_database.transaction() as stores:
         stores.connection.execute(session_summaries.insert(), rows)
 
-    found = SqlReports(sql_database, AsOfReader(), choose=lambda _: 0, clock=clock).report(top=1)
+    found = SqlReports(sql_database, AsOfReader(), clock=clock).report(top=1)
 
     assert found.impossible_clocks == sum(first not in times or last not in times for first, last in pairs)
     assert found.first_event_at == times.earliest

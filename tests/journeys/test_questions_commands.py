@@ -354,9 +354,8 @@ def test_indexes_of_queries_are_dropped_and_built(loaded: Run) -> None:
 
 def test_verify_reports_how_many_of_very_many_sessions_it_checked(loaded: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """--full checks all of them."""
-    monkeypatch.setattr(
-        "snapshots.adapters.sql.queries.integrity.MOST_LOOKED_AT", 0
-    )  # one part of 256, drawn by chance
+    for name in ("MOST_INSPECTED", "SAMPLE_SIZE"):
+        monkeypatch.setattr(f"snapshots.adapters.sql.queries.inspection.integrity.{name}", 1)
 
     _, part, _ = loaded("verify")
     _, whole, _ = loaded("verify", "--full")

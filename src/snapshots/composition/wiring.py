@@ -184,7 +184,6 @@ def _adoption(container: Container) -> SqlAdoption:
 
 
 def _backup(container: Container) -> BackUpDatabase:
-    from secrets import randbelow
 
     from snapshots.app.admin.backup import BackUpDatabase
 
@@ -195,7 +194,7 @@ def _backup(container: Container) -> BackUpDatabase:
         return BackUpDatabase(PostgresqlCopies(database, container.settings().lock_timeout_seconds))
     from snapshots.adapters.sql.backup.sqlite_copies import SqliteCopies
 
-    return BackUpDatabase(SqliteCopies(database, lambda: container.bounded_reader().network_types, randbelow))
+    return BackUpDatabase(SqliteCopies(database, lambda: container.bounded_reader().network_types))
 
 
 def _inventory_reports(container: Container) -> SqlInventoryReports:
@@ -218,11 +217,10 @@ def _session_queries(container: Container) -> SqlSessionQueries:
 
 
 def _reports(container: Container) -> SqlReports:
-    from secrets import randbelow
 
     from snapshots.adapters.sql.queries.reports import SqlReports
 
-    return SqlReports(container.database(), container.bounded_reader(), choose=randbelow, clock=container.clock())
+    return SqlReports(container.database(), container.bounded_reader(), clock=container.clock())
 
 
 def _overview(container: Container) -> OverviewMaker:

@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, true
+from sqlalchemy import Connection, event, select, text, true
 
 from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.queries.inspection.record_checks import miscounted_logins
+from snapshots.adapters.sql.queries.inspection.sample import draw
 from snapshots.adapters.sql.queries.inventory_reports import SqlInventoryReports
-from snapshots.adapters.sql.queries.record_checks import miscounted_logins
 from snapshots.adapters.sql.queries.reports import SqlReports
 from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
+from snapshots.adapters.sql.schema.tables import UNJUDGED, session_summaries
 from snapshots.app.queries.session_queries import Dimension, SessionFilter
 from snapshots.domain.session.session import SessionAggregate
 from snapshots.domain.snapshot.as_of import AsOfReader
@@ -54,7 +56,7 @@ def plans(database: SqlDatabase, ask: Callable[[], object]) -> list[list[str]]:
 
 def test_coverage_groups_sessions_without_reading_their_rows_or_sorting(database: SqlDatabase) -> None:
     """Only the lags are read from the rows, which are nearly in their order."""
-    reports = SqlReports(database, AsOfReader(), choose=lambda _: 0, clock=FixedClock())
+    reports = SqlReports(database, AsOfReader(), clock=FixedClock())
 
     groups, lags = plans(database, reports.coverage)
 
@@ -73,7 +75,7 @@ def test_lags_are_read_in_stored_order_or_by_the_index_of_a_filter(
     database: SqlDatabase, session_filter: SessionFilter, scan: str
 ) -> None:
     """A report about the last days does not read all sessions."""
-    reports = SqlReports(database, AsOfReader(), choose=lambda _: 0, clock=FixedClock())
+    reports = SqlReports(database, AsOfReader(), clock=FixedClock())
 
     found = plans(database, lambda: reports.report(top=1, session_filter=session_filter))
 
@@ -122,3 +124,19 @@ def test_sessions_are_chosen_in_one_scan_before_their_logins_are_counted(databas
     [plan] = plans(database, count)
 
     assert plan[:2] == ["MATERIALIZE chosen", "SCAN session_summaries"]
+
+
+def test_a_sample_is_drawn_from_an_index_and_only_its_rows_are_read(database: SqlDatabase) -> None:
+    """Open sessions, which are checked besides a sample, are found by indexes, too."""
+
+    def read() -> None:
+        with database.reading() as connection:
+            sample = draw(connection, session_summaries.c.snapshot_method.is_not(None), 0.5)
+            is_open = (session_summaries.c.snapshot_gap.is_not(None), text(UNJUDGED.format(row="session_summaries.")))
+            connection.execute(select(session_summaries.c.matcher).where(sample.holds(*is_open))).all()
+
+    drawn, rows = plans(database, read)
+
+    assert drawn == ["SCAN session_summaries USING COVERING INDEX ix_session_summaries_by_asn_time"]
+    assert rows[0] == "SEARCH session_summaries USING INTEGER PRIMARY KEY (rowid=?)"
+    assert "SCAN session_summaries" not in rows

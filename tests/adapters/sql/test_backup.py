@@ -3,7 +3,6 @@
 import os
 import sqlite3
 from pathlib import Path
-from random import Random
 from typing import cast
 
 import pytest
@@ -24,7 +23,7 @@ def copies(migrated_sqlite: str) -> SqliteCopies:
     with database.transaction() as stores:
         stores.runs.begin("a-name-in-an-index", RunKind.LOAD, at=NOON)
     database.close()
-    return SqliteCopies(SqlDatabase(migrated_sqlite), NetworkTypes, Random(3).randrange)
+    return SqliteCopies(SqlDatabase(migrated_sqlite), NetworkTypes)
 
 
 @pytest.fixture
@@ -86,7 +85,7 @@ def test_a_database_is_copied_that_this_process_only_reads(migrated_sqlite: str,
     file = tmp_path / "copy"
     file.touch(0o600)
 
-    stored = SqliteCopies(database, NetworkTypes, Random(3).randrange).write(file, lambda _count: None)
+    stored = SqliteCopies(database, NetworkTypes).write(file, lambda _count: None)
     database.close()
 
     assert stored.rows["runs"] == 0

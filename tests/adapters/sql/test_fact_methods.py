@@ -81,7 +81,7 @@ def test_methods_and_distances_of_facts_equal_those_of_the_rule(sql_database: Sq
     """For builds named once or once for each fact, with a day or a moment, and for damaged labels."""
     sql_database.migrate()
     session_queries = SqlSessionQueries(sql_database, FixedClock())
-    reports = SqlReports(sql_database, AsOfReader(), choose=lambda _: 0, clock=FixedClock())
+    reports = SqlReports(sql_database, AsOfReader(), clock=FixedClock())
 
     @settings(max_examples=60, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.tuples(times, sealed), min_size=1, max_size=6))
@@ -109,7 +109,7 @@ def test_an_address_with_the_same_builds_at_many_times_is_as_far_from_them_as_it
 ) -> None:
     """Only the first and the last of these times are read."""
     sql_database.migrate()
-    reports = SqlReports(sql_database, AsOfReader(), choose=lambda _: 0, clock=FixedClock())
+    reports = SqlReports(sql_database, AsOfReader(), clock=FixedClock())
     days = st.sampled_from([-800, -731, -181, -91, -1, 0, 1, 90, 91, 180, 200, 730, 800]) | st.integers(-900, 900)
 
     @settings(max_examples=60, suppress_health_check=list(HealthCheck))

@@ -112,7 +112,7 @@ CONDITIONS: Sequence[Condition] = [
 def test_filters_select_what_a_comparison_in_python_selects(sql_database: SqlDatabase) -> None:
     """Values of one key are ORed, keys are ANDed; an inverse selects exactly the other sessions."""
     session_queries = SqlSessionQueries(sql_database, FixedClock())
-    reports = SqlReports(sql_database, AsOfReader(), choose=lambda _: 0, clock=FixedClock())
+    reports = SqlReports(sql_database, AsOfReader(), clock=FixedClock())
 
     @settings(max_examples=40, suppress_health_check=list(HealthCheck))
     @given(

@@ -3,13 +3,15 @@
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from operator import itemgetter
 
 import pytest
 from sqlalchemy import select, text
 
 from snapshots.adapters.clock import SystemClock
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.queries import integrity
+from snapshots.adapters.sql.queries.inspection import integrity, row_check
+from snapshots.adapters.sql.queries.inspection.sample import draw
 from snapshots.adapters.sql.queries.reports import SqlReports
 from snapshots.adapters.sql.schema import triggers
 from snapshots.adapters.sql.schema.tables import session_summaries
@@ -61,12 +63,8 @@ def behind_its_back(database: SqlDatabase, statement: str) -> None:
         triggers.install(connection)
 
 
-def looked(
-    database: SqlDatabase, *, full: bool = True, chosen: int = 0, reader: AsOfReader | None = None
-) -> Inspection:
-    return SqlReports(database, reader or AsOfReader(), choose=lambda _: chosen, clock=SystemClock()).inspect(
-        show=99, full=full
-    )
+def looked(database: SqlDatabase, *, full: bool = True, reader: AsOfReader | None = None) -> Inspection:
+    return SqlReports(database, reader or AsOfReader(), clock=SystemClock()).inspect(show=99, full=full)
 
 
 def violations(database: SqlDatabase) -> list[tuple[Invariant, str]]:
@@ -77,11 +75,11 @@ def test_of_many_changed_sessions_those_with_the_smallest_ids_are_named(
     database: SqlDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sessions are read in pages and in the order in which they are stored, and all violations are counted."""
-    monkeypatch.setattr(integrity, "PAGE", 1)
+    monkeypatch.setattr(row_check, "PAGE", 1)
     put(database, 5)
     behind_its_back(database, "UPDATE session_summaries SET snapshot_asn = 7 WHERE session_id <> 's3'")
     behind_its_back(database, "UPDATE session_summaries SET session_id = 's9' WHERE session_id = 's0'")
-    reports = SqlReports(database, AsOfReader(), choose=lambda _: 0, clock=SystemClock())
+    reports = SqlReports(database, AsOfReader(), clock=SystemClock())
     found = reports.inspect(show=3)
     assert [violation.where for violation in found.violations] == ["s1", "s2", "s4"]
     assert (found.sealed, found.counts[Invariant.UNCHANGED]) == (5, 4)
@@ -275,39 +273,82 @@ def test_addresses_found_by_a_running_backfill_are_not_counted_yet(database: Sql
     assert (Invariant.COUNTED, OTHER.text) in violations(database)
 
 
-def test_every_session_is_in_as_many_parts_as_any_other(database: SqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows whose seal cannot be read are in all of them."""
-    put(database, 300)
-    monkeypatch.setattr(integrity, "MOST_LOOKED_AT", 75)
-    behind_its_back(database, "UPDATE session_summaries SET snapshot_seal = NULL WHERE session_id = 's7'")
-    behind_its_back(database, "UPDATE session_summaries SET snapshot_seal = 'forged' WHERE session_id = 's6'")
+def test_each_session_is_drawn_with_the_same_probability(database: SqlDatabase) -> None:
+    """In 300 draws of a quarter, each is drawn 75 times; a deviation of 8 standard deviations does not happen."""
+    put(database, 40)
 
-    seen: Counter[str] = Counter()
+    drawn: Counter[str] = Counter()
     with database.reading() as connection:
-        for part in range(integrity.PARTS):
-            in_part = select(session_summaries.c.session_id).where(integrity.is_in_part(part, 300))
-            seen.update(connection.scalars(in_part))
+        for _ in range(300):
+            sample = draw(connection, session_summaries.c.snapshot_method.is_not(None), 0.25)
+            drawn.update(connection.scalars(select(session_summaries.c.session_id).where(sample.holds())))
 
-    assert seen == {f"s{n}": 256 if n in {6, 7} else 64 for n in range(300)}
+    assert len(drawn) == 40
+    assert all(15 < times < 135 for times in drawn.values())
 
 
 def test_of_very_many_sessions_a_part_is_checked(database: SqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every incomplete row is checked; the share of unchecked rows is reported."""
     put(database, 300)
-    monkeypatch.setattr(integrity, "MOST_LOOKED_AT", 75)
+    monkeypatch.setattr(integrity, "MOST_COMPARED", 50)
+    monkeypatch.setattr(integrity, "MOST_INSPECTED", 75)
+    monkeypatch.setattr(integrity, "SAMPLE_SIZE", 75)
     behind_its_back(database, "UPDATE session_summaries SET snapshot_seal = NULL WHERE session_id = 's7'")
     behind_its_back(database, "UPDATE session_summaries SET snapshot_seal = 'forged' WHERE session_id = 's6'")
     behind_its_back(database, "UPDATE session_summaries SET snapshot_country = 'FR' WHERE session_id = 's8'")
 
     whole = looked(database)
-    parts = [looked(database, full=False, chosen=chosen) for chosen in (0, 64, 128, 192)]
+    parts = [looked(database, full=False) for _ in range(9)]
 
     assert (whole.sealed, whole.of, whole.unseen_share) == (300, 300, 0)
-    assert Counter(violation.where for part in parts for violation in part.violations) == {"s6": 4, "s7": 4, "s8": 1}
-    assert all(0 < part.sealed < 150 and part.of == 300 for part in parts)
-    assert sum(part.drawn for part in parts) == 298, "these four parts cover the table once"
-    assert {(part.sealed - part.drawn, part.drawn_of) for part in parts} == {(2, 298)}
-    assert parts[0].unseen_share == pytest.approx(3 / parts[0].drawn * 298 / 300)
+    assert {violation.where for violation in whole.violations} == {"s6", "s7", "s8"}
+    for part in parts:
+        assert {"s6", "s7"} <= {violation.where for violation in part.violations} <= {"s6", "s7", "s8"}
+        assert 10 < part.drawn < 200, "8 standard deviations"
+        assert (part.sealed - part.drawn, part.drawn_of, part.of) == (2, 298, 300)
+        assert part.unseen_share == pytest.approx(3 / part.drawn * 298 / 300)
+    assert len({part.drawn for part in parts}) > 1, "drawn anew each time"
+
+
+def test_a_changed_session_is_in_a_sample_sooner_or_later(
+    database: SqlDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With three quarters of the sessions in each sample, 40 samples do not all miss it."""
+    put(database, 20)
+    monkeypatch.setattr(integrity, "MOST_COMPARED", 5)
+    monkeypatch.setattr(integrity, "MOST_INSPECTED", 15)
+    monkeypatch.setattr(integrity, "SAMPLE_SIZE", 15)
+    behind_its_back(database, "UPDATE session_summaries SET snapshot_country = 'FR' WHERE session_id = 's8'")
+
+    found = (looked(database, full=False).violations for _ in range(40))
+
+    assert next(violations for violations in found if violations)[0].where == "s8"
+
+
+def test_open_sessions_are_checked_besides_a_sample(database: SqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them: they have no seal to draw from, and only SQLite stores values of another type."""
+    put(database, 0, *[snapshot()] * 30, Gap.NOTHING_KNOWN)
+    monkeypatch.setattr(integrity, "MOST_COMPARED", 1)
+    monkeypatch.setattr(integrity, "MOST_INSPECTED", 1)
+    monkeypatch.setattr(integrity, "SAMPLE_SIZE", 1)
+    if database.engine.dialect.name == "sqlite":
+        behind_its_back(database, "UPDATE session_summaries SET matcher = X'00' WHERE session_id = 's30'")
+
+    found = looked(database, full=False).violations
+
+    expected = ["session_summaries s30: matcher holds a blob (b'\\x00') instead of text"]
+    assert [each.where for each in found] == (expected if database.engine.dialect.name == "sqlite" else [])
+
+
+def test_a_fact_that_no_source_stated_is_found(database: SqlDatabase) -> None:
+    """Its seal is intact; of a session that was also changed, only that is reported."""
+    put(database, 0, snapshot(), snapshot(country="FR"), snapshot(country="FR"))
+    behind_its_back(database, "UPDATE session_summaries SET source_port = 7 WHERE session_id = 's2'")
+
+    assert sorted(violations(database), key=itemgetter(1)) == [
+        (Invariant.STATED, "s1"),
+        (Invariant.UNCHANGED, "s2"),
+    ]
 
 
 def test_few_sessions_are_all_checked(database: SqlDatabase) -> None:

@@ -101,7 +101,7 @@ def hand(database: SqlDatabase) -> Iterator[Connection]:
 
 
 def looked(database: SqlDatabase) -> Inspection:
-    return SqlReports(database, AsOfReader(), choose=lambda _: 0, clock=SystemClock()).inspect(show=99)
+    return SqlReports(database, AsOfReader(), clock=SystemClock()).inspect(show=99)
 
 
 def named(database: SqlDatabase) -> str:

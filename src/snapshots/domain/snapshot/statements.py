@@ -55,7 +55,7 @@ def is_stated(
         statements: All that was stated about its address.
         builds: The registered builds by label.
     """
-    if snapshot.method not in {Method.ASOF, Method.INFERRED}:
+    if snapshot.method is not Method.ASOF and snapshot.method is not Method.INFERRED:
         return True
     by_label = {
         label: [each.facts for each in statements if each.is_by(label, builds)] for label in snapshot.source.split()

@@ -48,7 +48,8 @@ SHOWN_VIOLATIONS = 100
     "--full",
     is_flag=True,
     section=Section.GENERAL,
-    help="Check all sealed sessions. By default, at most 200,000 of them are checked.",
+    help="Check all sealed sessions. By default, a random sample of about 50,000 is checked if there are more than"
+    " 200,000.",
 )
 @network_types_option
 @format_option

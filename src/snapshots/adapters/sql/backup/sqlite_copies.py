@@ -14,7 +14,7 @@ from snapshots.adapters.sql.connection.reading_only import ReadingOnly
 from snapshots.adapters.sql.connection.sqlite_file import identities_of, path_of
 from snapshots.adapters.sql.connection.urls import database_url
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.queries.integrity import PARTS, Findings, inspect
+from snapshots.adapters.sql.queries.inspection.integrity import Findings, inspect
 from snapshots.adapters.sql.schema import versions
 from snapshots.app.admin.backup import ByteProgress, CheckedCopy, Contents, SealCheck
 from snapshots.app.errors import BackupFailed, SettingRefused, StoreUnavailable
@@ -40,17 +40,13 @@ class SqliteCopies:
     Args:
         database: The database.
         networks: Returns the types by network, with which snapshots are compared.
-        choose: Returns a random number below its argument.
     """
 
     suffix = ".db"
 
-    def __init__(
-        self, database: SqlDatabase, networks: Callable[[], NetworkTypes], choose: Callable[[int], int]
-    ) -> None:
+    def __init__(self, database: SqlDatabase, networks: Callable[[], NetworkTypes]) -> None:
         self._database = database
         self._networks = networks
-        self._choose = choose
 
     @property
     def name(self) -> str:
@@ -110,8 +106,7 @@ class SqliteCopies:
     def _check_seals(self, connection: Connection, *, full: bool) -> tuple[SealCheck, list[str]]:
         """Return the result of the checks of `verify` that only read, and what they could not check."""
         findings = Findings(1)
-        part = None if full else self._choose(PARTS)
-        found = inspect(connection, findings, self._networks(), part=part)
+        found = inspect(connection, findings, self._networks(), full=full)
         violations = sum(findings.counts.values())
         if found is None:
             return SealCheck(sealed=0, of=0, violations=violations), ["the seals of sessions: columns are missing"]

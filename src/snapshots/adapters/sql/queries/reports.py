@@ -1,6 +1,6 @@
 """Reports on stored sessions, in SQL."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.coverage import coverage_of, is_plausible, session_coverage
 from snapshots.adapters.sql.queries.disagreements import disagreements_of
 from snapshots.adapters.sql.queries.explanation import explain
-from snapshots.adapters.sql.queries.integrity import PARTS, Findings, inspect
+from snapshots.adapters.sql.queries.inspection.integrity import Findings, inspect
 from snapshots.adapters.sql.queries.query_builder import ASOF, INFERRED, selected
 from snapshots.adapters.sql.schema.guard_trial import try_guard
 from snapshots.adapters.sql.schema.tables import dead_letters, fact_sources, known_networks, session_summaries
@@ -40,15 +40,11 @@ class SqlReports:
     Args:
         database: The database.
         reader: Reads facts as of a moment.
-        choose: Returns a random number below its argument.
         clock: Determines which times are plausible.
     """
 
-    def __init__(
-        self, database: SqlDatabase, reader: AsOfReader, *, choose: Callable[[int], int], clock: Clock
-    ) -> None:
+    def __init__(self, database: SqlDatabase, reader: AsOfReader, *, clock: Clock) -> None:
         self._clock = clock
-        self._choose = choose
         self._database = database
         self._reader = reader
 
@@ -107,8 +103,7 @@ class SqlReports:
         """Check sealed sessions, audit tables and counters in one transaction; test the triggers in another."""
         findings = Findings(show)
         with self._database.reading() as connection:
-            part, networks = None if full else self._choose(PARTS), self._reader.network_types
-            found = inspect(connection, findings, networks, run=run, part=part)
+            found = inspect(connection, findings, self._reader.network_types, run=run, full=full)
         trials, not_checked = self._try_guard() if found is not None else ({}, [])
         accepted = [column for column, trial in trials.items() if trial is Trial.ACCEPTED]
         findings.add_all(Invariant.GUARDED, accepted)

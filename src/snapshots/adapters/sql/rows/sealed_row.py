@@ -14,7 +14,7 @@ from snapshots.adapters.sql.schema.tables import session_summaries
 from snapshots.domain.address.source_ip import SightingKind
 from snapshots.domain.errors import InvalidFact
 
-KINDS = frozenset(SightingKind)
+KINDS = frozenset(kind.value for kind in SightingKind)
 
 
 class SealedRow(NamedTuple):

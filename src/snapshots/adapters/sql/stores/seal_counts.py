@@ -17,9 +17,7 @@ from snapshots.adapters.sql.rows.json_text import json_object
 from snapshots.adapters.sql.schema.stored_types import is_wrong
 from snapshots.adapters.sql.schema.tables import (
     HOLDS_A_FACT,
-    is_sealed,
     run_seals,
-    session_summaries,
     snapshot_corrections,
     snapshot_prunings,
 )
@@ -45,37 +43,26 @@ def count_seals(connection: Connection, run: str, sessions: int) -> None:
     )
 
 
-def unbalanced(connection: Connection, *, run: str | None = None) -> Sequence[SealBalance]:
+def unbalanced(connection: Connection, found: Mapping[str, int], *, run: str | None = None) -> Sequence[SealBalance]:
     """
     Return the runs whose number of sealed sessions differs from the expected one.
 
-    Sessions that another loader sealed in an adopted database have no run, and are not counted.
-
     Args:
         connection: With a transaction in which every query sees the same state.
+        found: The sessions that this program sealed, by run.
         run: Look only at this run; None for all.
     """
-    found = _counted(connection, select(_run(session_summaries.c.snapshot_run), func.count()).where(_is_ours()))
     changes = union_all(_sealed(), _corrected("new", 1), _corrected("old", -1)).subquery()
     on_record = _counted(connection, select(changes.c[0], func.sum(changes.c[1])))
     on_record.subtract(_pruned(connection))
     names = sorted(found.keys() | on_record.keys())
-    balances = [SealBalance(name, found[name], on_record[name]) for name in names if run is None or name == run]
+    balances = [SealBalance(name, found.get(name, 0), on_record[name]) for name in names if run is None or name == run]
     return [balance for balance in balances if balance.found != balance.on_record]
 
 
 def _counted(connection: Connection, query: Select[Any]) -> Counter[str]:
     by_run, *_ = query.selected_columns
     return Counter({run: int(count) for run, count in connection.execute(query.group_by(by_run))})
-
-
-def _run(column: Any) -> Any:
-    return func.coalesce(column, "-")
-
-
-def _is_ours() -> Any:
-    """Return the condition that a session was sealed by this program."""
-    return is_sealed() & session_summaries.c.snapshot_method.is_not(None)
 
 
 def _sealed() -> Select[Any]:

@@ -1,4 +1,4 @@
-"""Expressions over texts and JSON."""
+"""Expressions over texts, random numbers and JSON."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Float,
     FromClause,
     Integer,
     String,
@@ -47,6 +48,23 @@ _COLLATION = """
 SELECT CASE c.collname WHEN 'default' THEN d.datcollate ELSE c.collname END
   FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation, pg_database d
  WHERE d.datname = current_database() AND a.attrelid = to_regclass(:table) AND a.attname = :column"""
+
+
+RANDOM_BITS = (1 << 30) - 1
+
+
+def is_true_at_random(connection: Connection, share: float) -> ColumnElement[bool]:
+    """Return a condition that is true for a share of all rows, chosen at random whenever it is executed."""
+    if connection.dialect.name == "postgresql":
+        return func.random(type_=Float) < share
+    return func.random(type_=Integer).bitwise_and(RANDOM_BITS) < round(share * (RANDOM_BITS + 1))
+
+
+def begins_with_byte(connection: Connection, text_: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that a text begins with two lower-case hexadecimal digits."""
+    if connection.dialect.name == "postgresql":
+        return text_.regexp_match("^[0-9a-f]{2}")
+    return text_.op("GLOB", return_type=Boolean())("[0-9a-f][0-9a-f]*")
 
 
 def contains_text(connection: Connection, text_: ColumnElement[str], part: ColumnElement[str]) -> ColumnElement[bool]:

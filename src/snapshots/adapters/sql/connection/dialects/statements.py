@@ -20,7 +20,11 @@ def insert(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.
 
 
 def select_texts(connection: Connection, texts: Collection[str]) -> Select[tuple[str]]:
-    """Return a query for *texts* with a single parameter: both drivers limit the number of parameters."""
+    """
+    Return a query for *texts* with a single parameter: both drivers limit the number of parameters.
+
+    On SQLite, they may also be whole numbers.
+    """
     if connection.dialect.name == "postgresql":
         rows = func.unnest(BindParameter(None, list(texts), type_=postgresql.ARRAY(postgresql.TEXT)))
         return select(rows.column_valued("value"))

@@ -61,9 +61,11 @@ def undated_observations(connection: Connection) -> Iterator[str]:
     """Yield dates of observations that no registered build has."""
     seen = ip_observations.c
     for date in (seen.observed_at, seen.confirmed_until):
-        registered = and_(fact_sources.c.source == seen.source, fact_sources.c.built_at == date)
-        query = select(seen.source, date).where(seen.source != ENRICHMENT).distinct()  # documents are not builds
-        query = query.where(~select(fact_sources.c.source).where(registered).exists()).order_by(seen.source, date)
+        of_builds = select(seen.source, date.label("at")).where(seen.source != ENRICHMENT)  # documents are not builds
+        dates = of_builds.distinct().subquery().c
+        registered = and_(fact_sources.c.source == dates.source, fact_sources.c.built_at == dates.at)
+        query = select(dates.source, dates.at).where(~select(fact_sources.c.source).where(registered).exists())
+        query = query.order_by(dates.source, dates.at)
         for source, at in connection.execute(query):
             yield f"observations of {source} name {at:%Y-%m-%d %H:%M:%S} ({date.name}), and no build has that date"
 

@@ -1,0 +1,1 @@
+"""Checks that sealed sessions and the audit tables are unchanged."""
