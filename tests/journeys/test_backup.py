@@ -121,6 +121,19 @@ def test_a_folder_keeps_the_newest_backups(run: Run, tmp_path: Path) -> None:
     assert len(files(folder)) == 4
 
 
+def test_how_many_backups_to_keep_may_be_set_for_folders(run: Run, tmp_path: Path) -> None:
+    """The settings of a daily timer do not forbid a copy into a file."""
+    config = tmp_path / "snapshots.toml"
+    config.write_text("[backup]\nkeep = 1\n")
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    (folder / "test-20261120T030000Z.db").touch()
+
+    assert run("--config", config, "backup", tmp_path / "copy.db")[0] == 0
+    assert run("--config", config, "backup", f"{folder}/")[0] == 0
+    assert len(files(folder)) == 1
+
+
 def test_a_new_backup_stays_when_the_clock_was_ahead(run: Run, tmp_path: Path) -> None:
     """The backups of that time have later names; a folder with such a name is no backup at all."""
     folder = tmp_path / "backups"

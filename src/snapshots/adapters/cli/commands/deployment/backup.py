@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.exit_codes import ExitCode
@@ -84,7 +85,9 @@ def backup(
         raise click.UsageError("name a FILE or a FOLDER/")
     is_folder = target.endswith("/") or Path(target).is_dir()
     if keep is not None and not is_folder:
-        raise click.UsageError(f"--keep needs a folder: write {target}/")
+        if click.get_current_context().get_parameter_source("keep") is not ParameterSource.DEFAULT_MAP:
+            raise click.UsageError(f"--keep needs a folder: write {target}/")
+        keep = None  # a settings file states it for folders
     with opened(open_application, options) as application, CountBar(SafeConsole(stderr=True), "Bytes copied") as bar:
         work = application.backup
         file = _in_folder(Path(target), work, application.now()) if is_folder else Path(target)
