@@ -16,7 +16,7 @@ from snapshots.app.load.progress import BatchLoaded
 from snapshots.app.ports.database import Database, WriteLock
 from snapshots.app.ports.inventory import SourceRegistry
 from snapshots.app.ports.key_range import KeyRange
-from snapshots.app.ports.log_source import BadLine, LogEvent, Mark
+from snapshots.app.ports.log_source import BadLine, EventLines, LogEvent, Mark
 from snapshots.app.ports.runs import RunState
 from snapshots.app.ports.runtime import Clock, Runtime
 from snapshots.app.ports.sessions import SessionChange
@@ -308,7 +308,9 @@ class ListSource:
         is_named: bool = False,
         hint: str = "",
         state: str = "",
+        together: int = 1,
     ) -> None:
+        self._together = together
         self.hint = hint
         self.state = state
         self.modified_at = modified_at
@@ -328,8 +330,18 @@ class ListSource:
             self._at += 1
             yield line
 
-    def parts(self) -> Iterator[LogEvent | BadLine]:
-        return self.lines()
+    def parts(self) -> Iterator[LogEvent | EventLines | BadLine]:
+        if self._together == 1:
+            yield from self.lines()
+        while self._at < len(self._lines):
+            events: list[LogEvent] = []
+            for line in self._lines[self._at : self._at + self._together]:
+                if not isinstance(line, LogEvent):
+                    break
+                events.append(line)
+            part = EventLines([e.logged_id for e in events], [e.record for e in events]) if events else None
+            self._at += len(events) or 1
+            yield part or self._lines[self._at - 1]
 
     def mark(self) -> Mark:
         return Mark(self._at, self.name)

@@ -95,19 +95,21 @@ def made(count: int) -> list[SessionEvent]:
     return [SessionEvent(mark, NOON, EventKind.OTHER, HOME) for mark in range(count)]
 
 
-def sources_of(contents: Sequence[Sequence[LogEvent | BadLine]]) -> list[ListSource]:
-    return [ListSource(f"log{number}", lines, is_named=True) for number, lines in enumerate(contents)]
+def sources_of(contents: Sequence[Sequence[LogEvent | BadLine]], together: int = 1) -> list[ListSource]:
+    return [
+        ListSource(f"log{number}", lines, is_named=True, together=together) for number, lines in enumerate(contents)
+    ]
 
 
-@given(logs, st.integers(0, 12))
+@given(logs, st.integers(0, 12), st.integers(1, 3))
 def test_contents_read_elsewhere_are_stored_as_if_they_were_read_here(
-    contents: list[list[LogEvent | BadLine]], most: int
+    contents: list[list[LogEvent | BadLine]], most: int, together: int
 ) -> None:
     """Also if the other process ends at any block: the rest is read here, and every event counts once."""
     here, elsewhere = InMemoryDatabase(), InMemoryDatabase()
 
-    expected, seen_here = load(here, *sources_of(contents))
-    report, seen = load(elsewhere, *sources_of(contents), reader=ReaderHere(SMALL, most=most))
+    expected, seen_here = load(here, *sources_of(contents, together))
+    report, seen = load(elsewhere, *sources_of(contents, together), reader=ReaderHere(SMALL, most=most))
 
     assert elsewhere.memory.sessions == here.memory.sessions
     assert elsewhere.memory.dead_letters == here.memory.dead_letters
@@ -137,6 +139,15 @@ def test_blocks_are_as_large_as_batches() -> None:
     assert [block.events for block in blocks] == [7, 7, 7, 7, 2]
     assert [block.mark.offset for block in blocks] == [7, 14, 21, 28, 30]
     assert [block.progress for block in blocks] == [7, 14, 21, 28, 30]
+
+
+def test_events_that_are_decoded_together_stay_in_one_block() -> None:
+    """A block may then be larger than a batch by so many."""
+    lines = [LogEvent("s", record_of(event)) for event in made(9)]
+
+    blocks = list(BlockReader(SMALL).blocks_of(ListSource("log", lines, together=4)))
+
+    assert [block.events for block in blocks] == [8, 1]
 
 
 def test_a_block_ends_at_many_bytes_of_bad_lines() -> None:
