@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from contextlib import suppress
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
@@ -18,7 +18,7 @@ from snapshots.adapters.sql.connection.server_time import ServerTime
 from snapshots.adapters.sql.connection.sqlite_file import connect_read_only, is_read_only
 from snapshots.adapters.sql.rows.row_decoder import digest
 from snapshots.adapters.sql.schema.stored_types import enforce_types
-from snapshots.domain.snapshot.fact_methods import DAY_LENGTH, is_after
+from snapshots.domain.snapshot.fact_methods import is_after
 
 
 def create_database_engine(
@@ -117,16 +117,8 @@ def _is_adopted(connection: Any) -> bool:
 
 def _is_later(labels: str, place: int, seen_at: str | None) -> bool:
     """Whether the build with the label at a place, from 1, is from after a stored timestamp."""
-    seen = seen_at or ""
-    day = seen[:DAY_LENGTH]
-    # The time within the day matters only next to a build of that day; days repeat, so that results are cached.
-    return _is_later_than(labels, place, seen.replace(" ", "T") if day in labels else day)
-
-
-@lru_cache(maxsize=50_000)
-def _is_later_than(labels: str, place: int, seen: str) -> bool:
     found = labels.split(" ")
-    return is_after(found[place - 1], seen) if 0 < place <= len(found) else False
+    return is_after(found[place - 1], (seen_at or "").replace(" ", "T")) if 0 < place <= len(found) else False
 
 
 def _prepare_sqlite(addresses_in: AddressesIn, connection: Any, _record: Any) -> None:
