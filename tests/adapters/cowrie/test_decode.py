@@ -391,7 +391,7 @@ def test_lines_decoded_together_are_the_events_of_each(number: int, options: Lin
 
 
 def test_the_lines_of_a_real_log_are_decoded_together() -> None:
-    """Otherwise a load takes twice as long, and nothing else shows it."""
+    """Otherwise a load takes longer, and nothing else shows it."""
     for log in LOGS:
         lines = gzip.decompress(log.read_bytes()).splitlines()
         together = LineDecoder().decode_together(lines)

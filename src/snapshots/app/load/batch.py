@@ -126,15 +126,13 @@ class Batch:
 
     def _take_events(self, events: EventLines) -> None:
         logged_ids, records, texts = events
-        pending = self.pending
         for logged_id, record in zip(logged_ids, records, strict=True):
-            logged = pending.get(logged_id)
-            if not isinstance(logged, LoggedSession):
-                logged = self._of(logged_id)
-            logged.records.append(record)
+            self._of(logged_id).records.append(record)
         self.lines += len(records)
         self.events += len(records)
-        for logged_id, record, text in zip(logged_ids, records, texts or (), strict=bool(texts)):
+        if texts is None:
+            return
+        for logged_id, record, text in zip(logged_ids, records, texts, strict=True):
             fingerprint, at, *_ = record
             self.texts.setdefault(logged_id, {}).setdefault(int.from_bytes(fingerprint, "big"), (at, text))
             self.bytes += len(text)

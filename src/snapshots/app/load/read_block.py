@@ -45,7 +45,8 @@ class ReadBlock(NamedTuple):
     @classmethod
     def unpack(cls, data: bytes) -> "ReadBlock":
         """Return the block that a process of this program packed."""
-        sessions, packed, bad_lines, end, events, mark, progress, state = marshal.loads(data)  # noqa: S302 - as stated
+        unpacked = marshal.loads(data)  # noqa: S302 - from a process of our own
+        sessions, packed, bad_lines, end, events, mark, progress, state = unpacked
         records = PackedRecords(packed)
         return cls(
             [

@@ -58,27 +58,14 @@ _url = _remembered(partial(_text, Trait.URL, LONGEST_URL))
 _recording = _remembered(partial(_matching, Trait.RECORDING, _SHA256))
 
 
-def _login(succeeded: bool, fields: Any, keeps_passwords: bool) -> RecordedTraits:  # noqa: FBT001 - of every login
-    username = fields.username if isinstance(fields.username, str) else None
+def _login(fields: Any, *, keeps_passwords: bool, succeeded: bool) -> RecordedTraits:
     password = fields.password if isinstance(fields.password, str) else None
-    if len(username or "") > LONGEST_TEXT or len(password or "") > LONGEST_TEXT:
-        return _login_with.__wrapped__(username, password, succeeded, keeps_passwords)
-    return _login_with(username, password, succeeded, keeps_passwords)
-
-
-@lru_cache(maxsize=8192)  # attackers try the same credentials everywhere
-def _login_with(
-    username: str | None,
-    password: str | None,
-    succeeded: bool,  # noqa: FBT001 - as above
-    keeps_passwords: bool,  # noqa: FBT001
-) -> RecordedTraits:
     kept = _short(password) if keeps_passwords else None
-    return recorded_traits(login(_short(username), password, succeeded=succeeded, kept=kept))
+    return recorded_traits(login(_short(fields.username), password, succeeded=succeeded, kept=kept))
 
 
-def _short(value: str | None) -> str | None:
-    return clean(value[:LONGEST_TEXT], LONGEST_TEXT) if value is not None else None
+def _short(value: object) -> str | None:
+    return clean(value[:LONGEST_TEXT], LONGEST_TEXT) if isinstance(value, str) else None
 
 
 def _duration(fields: Any) -> RecordedTraits:
@@ -93,20 +80,23 @@ def _duration(fields: Any) -> RecordedTraits:
     return ((Trait.DURATION.word, str(milliseconds)),) if 0 <= milliseconds <= LONGEST_DURATION_MS else ()
 
 
-@_remembered
-def _command(value: str) -> RecordedTraits:
-    return recorded_traits(command(clean(value, None)))
+def _command(value: object) -> RecordedTraits:
+    return recorded_traits(command(clean(value, None))) if isinstance(value, str) else ()
+
+
+def _file(fields: Any) -> RecordedTraits:
+    return (*_download(fields.shasum), *_url(fields.url))
 
 
 TRAIT_READERS: Mapping[str, Callable[[Any, bool], RecordedTraits]] = {
     "cowrie.session.connect": lambda fields, _: _protocol(fields.protocol),
     "cowrie.client.version": lambda fields, _: _version(fields.version),
     "cowrie.client.kex": lambda fields, _: _hassh(fields.hassh),
-    "cowrie.login.success": partial(_login, True),  # noqa: FBT003
-    "cowrie.login.failed": partial(_login, False),  # noqa: FBT003
+    "cowrie.login.success": lambda fields, keeps: _login(fields, keeps_passwords=keeps, succeeded=True),
+    "cowrie.login.failed": lambda fields, keeps: _login(fields, keeps_passwords=keeps, succeeded=False),
     "cowrie.command.input": lambda fields, _: _command(fields.input),
-    "cowrie.session.file_download": lambda fields, _: (*_download(fields.shasum), *_url(fields.url)),
-    "cowrie.session.file_upload": lambda fields, _: (*_download(fields.shasum), *_url(fields.url)),
+    "cowrie.session.file_download": lambda fields, _: _file(fields),
+    "cowrie.session.file_upload": lambda fields, _: _file(fields),
     "cowrie.log.closed": lambda fields, _: _recording(fields.shasum),
     "cowrie.session.closed": lambda fields, _: _duration(fields),
 }

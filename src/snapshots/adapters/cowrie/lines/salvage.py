@@ -89,7 +89,7 @@ def first_event_in(decoder: LineDecoder, beginning: bytes) -> tuple[str, datetim
         for part in parts_of(decoder, text, start) if text else ():
             if isinstance(part, LogEvent):
                 known = beginning[: end - 1].rstrip(BLANK + b"\x00")
-                return blake2b(known, digest_size=16).hexdigest(), datetime.fromisoformat(part.record[1])
+                return blake2b(known, digest_size=16).hexdigest(), part.event.at
     return "", None
 
 

@@ -36,14 +36,13 @@ class RowCheck:
     Attributes:
         sealed: Number of checked rows.
         adopted: Those that another loader sealed.
-        complete: Those with a method and a seal, from which samples are drawn.
         sources: The builds that intact rows name; those that a correction names are free text.
     """
 
     def __init__(self, connection: Connection, *, may_be_adopted: bool) -> None:
         self._connection = connection
         self._may_be_adopted = may_be_adopted
-        self.sealed = self.adopted = self.complete = 0
+        self.sealed = self.adopted = 0
         self.sources: set[str] = set()
 
     def violations(self, which: ColumnElement[bool]) -> Iterator[tuple[str, Invariant]]:
@@ -55,7 +54,6 @@ class RowCheck:
             for row in map(SealedRow._make, page):
                 if row.is_intact:
                     self.sealed += 1
-                    self.complete += 1
                     if row.snapshot_method != CORRECTED:
                         self.sources.add(row.snapshot_source)
                 elif type(row.session_id) is str:  # values of a wrong type are reported apart
@@ -67,7 +65,6 @@ class RowCheck:
         """Yield the violations of rows that are not intact at first sight."""
         for row in self._rows(names):
             self.sealed += 1
-            self.complete += row["snapshot_method"] is not None and row["snapshot_seal"] is not None
             if self._may_be_adopted and row["snapshot_method"] is None:
                 self.adopted += 1
                 broken = list(_broken_of_another_loader(row))
