@@ -21,6 +21,7 @@ from snapshots.adapters.cli.output.streams import (
 )
 from snapshots.adapters.cli.stop_signals import Terminated, terminable
 from snapshots.app.errors import InvalidQuery, PackageMissing, SettingRefused
+from snapshots.app.garbage import GC_THRESHOLDS
 from snapshots.app.safe_text import one_line
 from snapshots.domain.errors import SnapshotsError
 
@@ -36,20 +37,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 done, 1 error, 2 usage error, 3 verification found something, 130 interrupted.
     """
-    return _main(list(sys.argv[1:] if argv is None else argv))[0]
-
-
-def _main(arguments: list[str]) -> tuple[int, bool]:
-    """Run a command; return its exit code, and whether a signal interrupted it."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
     with safe_streams():
         try:
             with terminable(arguments):
-                return _exit_code(arguments), False
+                return _exit_code(arguments)
         except KeyboardInterrupt as exc:
             sys.stderr.write(
                 "Interrupted. Completed batches are stored; run the command again to continue or start over.\n"
             )
-            return ExitCode.DONE if isinstance(exc, Terminated) else ExitCode.INTERRUPTED, True
+            return ExitCode.DONE if isinstance(exc, Terminated) else ExitCode.INTERRUPTED
 
 
 def _exit_code(arguments: list[str]) -> int:
@@ -93,10 +90,8 @@ def _run(arguments: list[str]) -> int:
     def open_(settings: "Settings") -> "AbstractContextManager[Application]":
         """Import the adapters when a command needs them: help, the version and usage errors do not."""
         from snapshots.adapters.telemetry.logs import configure_logs  # noqa: PLC0415 - help does not need it
-        from snapshots.app.garbage import GC_THRESHOLDS  # noqa: PLC0415 - help does not need it
         from snapshots.composition.application import open_application  # noqa: PLC0415 - help does not need it
 
-        gc.set_threshold(*GC_THRESHOLDS)
         configure_logs(verbose=_is_verbose(arguments))
         return open_application(settings)
 
@@ -129,32 +124,27 @@ def _repeat_interrupt(swallowed: "sys.UnraisableHookArgs") -> None:
         sys.__unraisablehook__(swallowed)
 
 
-def _is_thread_left() -> bool:
-    return any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread())
-
-
 def program() -> NoReturn:
     """
     Run a command in this process, and exit with its exit code.
 
-    After an interruption, `os._exit` is called: if the signal came while a library executed generated source code (such
-    as a dataclass), Python would otherwise end by the signal although the exception was handled. The same holds while
-    a thread still waits for a query whose answer is not needed any more.
+    The process ends by `os._exit`: otherwise Python would destroy each imported module first, which takes a fifth of a
+    short command; it would end by the signal if one came while a library executed generated source code (such as a
+    dataclass), although the exception was handled; and it would wait for threads whose queries are not needed any more.
     """
+    gc.set_threshold(*GC_THRESHOLDS)  # imports create many objects, too
     open_missing_descriptors()
     sys.unraisablehook = _repeat_interrupt
     for library in ("sqlalchemy.pool", "psycopg"):  # they also raise what they log
         logging.getLogger(library).setLevel(logging.CRITICAL)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # warnings are for programmers; -W and PYTHONWARNINGS show them
-    code, was_interrupted = _main(sys.argv[1:])
+    code = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command is done; a signal now would change the exit code
-    if was_interrupted or code == ExitCode.INTERRUPTED or _is_thread_left():
+    for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # the reader of the output may have closed the pipe
-            sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
