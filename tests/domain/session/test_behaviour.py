@@ -1,5 +1,6 @@
 """What sessions did, whatever way it is put together."""
 
+import tracemalloc
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -122,3 +123,14 @@ def test_the_fingerprint_of_a_key_in_a_command_is_the_one_of_ssh_keygen(text: st
 def test_text_that_is_not_a_key_has_no_fingerprint(text: str) -> None:
     """It raises no error: every text comes from an attacker."""
     assert list(key_fingerprints(text)) == []
+
+
+def test_long_passwords_are_not_kept_in_memory() -> None:
+    """Attackers send passwords of any length: thousands of long ones would fill the memory."""
+    tracemalloc.start()
+    try:
+        for n in range(20):
+            login("root", f"{n}" * 500_000, succeeded=False)
+        assert tracemalloc.get_traced_memory()[0] < 500_000
+    finally:
+        tracemalloc.stop()

@@ -49,6 +49,9 @@ TRAITS: Mapping[str, Trait] = {trait.word: trait for trait in Trait}
 TimedText = tuple[datetime, str]
 """The time of an event in UTC, and the text of its trait."""
 
+LONGEST_REMEMBERED_PASSWORD = 255
+"""Maximum number of characters of a password whose traits are remembered."""
+
 T = TypeVar("T", datetime, int)
 
 Traits = tuple[tuple[Trait, str], ...]
@@ -159,7 +162,6 @@ def earliest(trait: Trait, pairs: Collection[tuple[T, str]]) -> tuple[tuple[T, s
     return tuple(sorted(set(pairs))[: trait.most])
 
 
-@lru_cache(maxsize=8192)
 def login(username: str | None, password: str | None, *, succeeded: bool, kept: str | None = None) -> Traits:
     """
     Return the traits of a login attempt.
@@ -171,9 +173,18 @@ def login(username: str | None, password: str | None, *, succeeded: bool, kept: 
         kept: Text of the password to store besides its hash, without NUL and lone surrogates; None to store only the
             hash.
     """
+    is_often_tried = password is None or len(password) <= LONGEST_REMEMBERED_PASSWORD
+    traits = _often_tried if is_often_tried else _login
+    return traits(username, password, succeeded=succeeded, kept=kept)
+
+
+def _login(username: str | None, password: str | None, *, succeeded: bool, kept: str | None) -> Traits:
     digest = sha256(password.encode("utf-8", "surrogatepass")).hexdigest() if password is not None else None
     tried = (Trait.CREDENTIALS, json.dumps([username, digest, kept]))
     return (tried, (Trait.SUCCESS, "")) if succeeded else (tried,)
+
+
+_often_tried = lru_cache(maxsize=8192)(_login)
 
 
 def command(text: str) -> Traits:
