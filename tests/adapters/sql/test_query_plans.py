@@ -19,7 +19,7 @@ from snapshots.composition.wiring import Container
 from snapshots.domain.session.session import SessionAggregate
 from tests.app.backfill.test_batch_runner import RecordedProgress
 from tests.cowrieprocessor import AdoptableSchema, put_session
-from tests.strategies import NOON
+from tests.strategies import NOON, snapshot
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +31,7 @@ WHOLE = {
 CHANGES = re.compile(r"WITH plain AS|UPDATE (session_summaries SET source_ip|known_addresses SET current_asn)=")
 NAMES = re.compile(r"SELECT session_summaries\.session_id, session_summaries\.session_id AS")
 WALKS = re.compile(r"SELECT CAST\(max\(place\) AS text\)")
+WRITES = re.compile("SELECT|WITH|INSERT|UPDATE")
 PAGES = re.compile(r"SELECT max\(rowid\)")
 ROWS = re.compile(r"SELECT session_summaries\.rowid,")
 PLAIN = re.compile(r"WITH plain AS")
@@ -112,6 +113,29 @@ def test_a_batch_of_a_backfill_seeks_its_sessions(container: Container) -> None:
     assert len(found) >= SESSIONS // BATCH
     whole = WHOLE[container.database().engine.dialect.name]
     assert [plan for plan in found if any(whole.search(line) for line in plan.splitlines())] == []
+
+
+@pytest.mark.parametrize("unmigrated_url", ["postgresql"], indirect=True)
+def test_a_load_into_a_new_table_compares_no_pairs(unmigrated_url: str) -> None:
+    """Without statistics, PostgreSQL expects few rows of a run, and may compare each of them with each of a batch."""
+    container = Container(settings=Settings.of(db=unmigrated_url))
+    database = container.database()
+    database.migrate()
+    sessions = [
+        SessionAggregate.sighted(f"{n:012x}", address(n), NOON).summary().judged(snapshot()) for n in range(SESSIONS)
+    ]
+    with database.transaction() as stores:
+        stores.inventory.register_addresses([s.sighting for s in sessions if s.sighting], registered_at=NOON)
+    with plans(database, WRITES) as found:
+        for first in range(0, SESSIONS, BATCH // 2):  # half of each batch is stored already
+            with database.transaction() as stores:
+                batch = sessions[first : first + BATCH]
+                stores.sessions.find_summaries({session.session_id: () for session in batch})
+                stores.sessions.save(batch, run="run", saved_at=NOON)
+
+    assert len(found) >= SESSIONS // BATCH
+    assert [plan for plan in found if "session_summaries" in plan and "Join Filter" in plan] == []
+    database.close()
 
 
 @pytest.mark.parametrize("unmigrated_url", ["sqlite"], indirect=True)

@@ -18,10 +18,9 @@ from sqlalchemy import (
     union_all,
 )
 
-from snapshots.adapters.sql.connection.dialects.planner import prefer_index_scans
-from snapshots.adapters.sql.connection.dialects.statements import insert, select_texts
+from snapshots.adapters.sql.connection.dialects.statements import count_returned_rows, insert, select_texts
 from snapshots.adapters.sql.connection.dialects.timestamps import record_time_encoder, timestamp_encoder
-from snapshots.adapters.sql.connection.staging import fill_staging, pack_rows, staged_rows, staging_table_for
+from snapshots.adapters.sql.connection.staging import fill_staging, pack_rows, staging_table_for
 from snapshots.adapters.sql.rows.behaviour_columns import BEHAVIOUR_COLUMNS
 from snapshots.adapters.sql.rows.fingerprints import SqlFingerprints, is_full
 from snapshots.adapters.sql.rows.row_decoder import summary_in
@@ -147,30 +146,21 @@ class SqlSessionStore:
         if all(session.snapshot is None for session in sessions):
             self._connection.execute(upsert)
             return
-        if self._connection.dialect.name == "sqlite":
-            # No other program can write since this transaction looked the sessions up: new ones are inserted.
-            known = [
-                each.session_id for each in sessions if each.snapshot is not None and not isinstance(each, NewSession)
-            ]
-            of_known = session_summaries.c.session_id.in_(select_texts(self._connection, known))
-            sealed = (
-                self._connection.execute(select(func.count()).where(of_known, is_sealed())).scalar_one() if known else 0
-            )
-            self._connection.execute(upsert)
-            count_seals(self._connection, run, sum(each.snapshot is not None for each in sessions) - sealed)
-            return
-        before = self._sealed_by(run, len(sessions))
-        self._connection.execute(upsert)
-        count_seals(self._connection, run, self._sealed_by(run, len(sessions)) - before)
+        # Only these can be sealed by the run before: the transaction looked them up, and holds their locks.
+        before = self._sealed_by(run, [each.session_id for each in sessions if not isinstance(each, NewSession)])
+        by_run = count_returned_rows(self._connection, upsert.returning(session_summaries.c.snapshot_run))
+        count_seals(self._connection, run, by_run[run,] - before)
 
-    def _sealed_by(self, run: str, count: int) -> int:
-        """Count the staged sessions that the run sealed: another loader may have sealed some before."""
-        staged = staged_rows(STAGING, count).c
-        offers = staged.snapshot_run.is_not(None)
+    def _sealed_by(self, run: str, names: Collection[str]) -> int:
+        """Count the sessions that a run sealed among some."""
+        if not names:
+            return 0
         held = session_summaries.c
-        query = select(func.count()).where(offers, held.session_id == staged.session_id, held.snapshot_run == run)
-        with prefer_index_scans(self._connection):
-            return int(self._connection.execute(query).scalar_one())
+        # FILTER and not WHERE: PostgreSQL would expect few rows of the run in a new table, and scan it for each name.
+        count = func.count().filter(held.snapshot_run == run)
+        return self._connection.execute(
+            select(count).where(held.session_id.in_(select_texts(self._connection, names)))
+        ).scalar_one()
 
     def find_waiting(
         self, *, run: str, stale_before: datetime, after: str, limit: int, quiet_since: datetime | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, column, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from sqlalchemy.sql.elements import BindParameter
 
 from snapshots.adapters.sql.connection.datetimes import timestamp_text
@@ -40,8 +40,10 @@ def truncate(connection: Connection, temporary: Table) -> None:
         connection.execute(delete(temporary))
 
 
-def count_returned_rows(connection: Connection, writing: ReturningUpdate[Any]) -> Counter[tuple[Any, ...]]:
-    """Execute an UPDATE, and count the returned rows by their values; PostgreSQL sends only the counts."""
+def count_returned_rows(
+    connection: Connection, writing: ReturningInsert[Any] | ReturningUpdate[Any]
+) -> Counter[tuple[Any, ...]]:
+    """Execute a statement with RETURNING, and count the rows by their values; PostgreSQL sends only the counts."""
     if connection.dialect.name != "postgresql":
         return Counter(tuple(row) for row in connection.execute(writing))
     done = writing.cte("done")
