@@ -22,21 +22,23 @@ from snapshots.adapters.sql.connection.datetimes import (
 from snapshots.adapters.sql.connection.dialects.planner import prefer_index_scans
 from snapshots.adapters.sql.connection.driver_errors import is_disk_full, is_unusable
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.rows.row_decoder import behaviour_in, seal_of
+from snapshots.adapters.sql.rows.behaviour_columns import behaviour_values
+from snapshots.adapters.sql.rows.row_decoder import activity_in, behaviour_in, seal_of
 from snapshots.adapters.sql.rows.session_encoder import COLUMNS, SessionRows
 from snapshots.adapters.sql.schema.tables import FOUND_COLUMNS, ip_observations, known_addresses, session_summaries
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import StoreUnusable
 from snapshots.domain.address.source_ip import Sighting
 from snapshots.domain.facts.observation import IpFacts
-from snapshots.domain.session.behaviour import Behaviour
+from snapshots.domain.session.activity import Activity
+from snapshots.domain.session.behaviour import Behaviour, Traits
 from snapshots.domain.session.event_record import record_of, text_of_time
 from snapshots.domain.session.session import SessionEvent
 from snapshots.domain.session.session_totals import NewSession, totals_of
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 from tests.fakes import DictSource, FakeSourceRegistry, snapshot_service
-from tests.strategies import NOON, events, ip_snapshots, moments, odd_moments, sightings
+from tests.strategies import NOON, events, ip_snapshots, moments, odd_moments, sightings, traits
 
 
 @pytest.fixture
@@ -310,6 +312,22 @@ def test_every_column_of_a_session_is_written() -> None:
 def test_unreadable_behaviour_is_read_as_none(text: str) -> None:
     """Values of another program do not stop a load."""
     assert behaviour_in(text) == Behaviour()
+
+
+@given(st.lists(st.tuples(moments, traits.map(lambda trait: (trait,))), max_size=12))
+def test_what_was_done_is_read_as_it_was_stored(shown: list[tuple[datetime, Traits]]) -> None:
+    """Without the times, which take longest to decode."""
+    behaviour = Behaviour.of(shown)
+    *_, stored = behaviour_values(behaviour)
+
+    assert isinstance(stored, str | None)
+    assert activity_in(stored, ()) == Activity.of(behaviour.texts)
+
+
+@pytest.mark.parametrize("text", ["no json", "[]", '{"command": 1}', '{"command": [["x", 1]]}', "[" * 100_000])
+def test_nothing_is_known_to_be_done_by_an_unreadable_behaviour(text: str) -> None:
+    """Values of another program do not stop an export."""
+    assert activity_in(text, ()) == Activity()
 
 
 def test_a_server_that_refuses_temp_buffers_is_usable(postgresql: str) -> None:

@@ -21,8 +21,8 @@ def test_everything_that_is_stored_is_listed() -> None:
         ]
     )
 
-    done = Activity.of(behaviour, [ATTEMPTS])
+    done = Activity.of(behaviour.texts, [ATTEMPTS])
 
     assert (done.commands, done.urls, done.file_hashes) == (("id", "id"), ("http://192.0.2.1/x",), ("a" * 64,))
     assert done.logins == (ATTEMPTS,)
-    assert Activity.of(Behaviour()) == Activity()
+    assert Activity.of(Behaviour().texts) == Activity()

@@ -22,6 +22,8 @@ CREDENTIAL_FIELDS = ("user", *StoredLogin._fields[1:])
 LARGEST_CELL = 32_000
 """Characters. A spreadsheet splits or cuts a cell of more than 32,767."""
 
+_json = json.JSONEncoder(default=plain).encode
+
 
 def export_values(line: SessionRow) -> tuple[Any, ...]:
     """Return the values of EXPORT_COLUMNS."""
@@ -65,16 +67,16 @@ def list_cell(values: Sequence[Any]) -> str | None:
     """
     if not values:
         return None
-    text = json.dumps(values, default=plain)
+    text = _json(values)
     return text if len(text) <= LARGEST_CELL else f"[{', '.join(_fitting(values))}]"
 
 
 def _fitting(values: Sequence[Any]) -> Iterator[str]:
     room = LARGEST_CELL
     for at, value in enumerate(values):
-        text = json.dumps(value, default=plain)
+        text = _json(value)
         room -= len(text) + 2
         if room < 0:
-            yield json.dumps(f"... {len(values) - at} more")
+            yield _json(f"... {len(values) - at} more")
             return
         yield text

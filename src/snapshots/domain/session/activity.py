@@ -1,10 +1,10 @@
 """What was done in a session: logins, commands, URLs and files."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from snapshots.domain.session.behaviour import Behaviour, Trait
+from snapshots.domain.session.behaviour import Trait
 from snapshots.domain.session.logins import StoredLogin
 
 
@@ -30,12 +30,18 @@ class Activity:
     ssh_keys: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, behaviour: Behaviour, logins: Iterable[StoredLogin] = ()) -> Self:
-        """Return what a behavior states, with login attempts."""
+    def of(cls, texts: Callable[[Trait], tuple[str, ...]], logins: Iterable[StoredLogin] = ()) -> Self:
+        """
+        Return what was done by the traits of a session.
+
+        Args:
+            texts: Returns the values of a trait, the earliest first, as `Behaviour.texts` does.
+            logins: Login attempts, the most frequent credentials first.
+        """
         return cls(
             logins=tuple(logins),
-            commands=behaviour.texts(Trait.COMMAND),
-            urls=behaviour.texts(Trait.URL),
-            file_hashes=behaviour.texts(Trait.DOWNLOAD),
-            ssh_keys=behaviour.texts(Trait.KEY),
+            commands=texts(Trait.COMMAND),
+            urls=texts(Trait.URL),
+            file_hashes=texts(Trait.DOWNLOAD),
+            ssh_keys=texts(Trait.KEY),
         )

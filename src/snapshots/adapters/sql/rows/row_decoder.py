@@ -27,25 +27,35 @@ from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 
+_BEHAVIOUR = msgspec.json.Decoder(dict[str, list[tuple[int, str]]])
+"""Decoder of what `session_encoder.behaviour_values` wrote: microseconds and texts by trait."""
+
+_NOT_OURS = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+"""Errors of decoding other text: it is read as no behavior, so that a load can continue."""
+
 
 def behaviour_in(text: str | None) -> Behaviour:
-    """Decode what `session_encoder.behaviour_values` wrote; empty for other text, so that a load can continue."""
+    """Decode the column `behaviour`; empty for text that `session_encoder.behaviour_values` did not write."""
     if not text:
         return Behaviour()
     try:
-        found = msgspec.json.decode(text)
+        found = _BEHAVIOUR.decode(text)
         behaviour = Behaviour(
-            {TRAITS[word]: tuple((time_of(at), str(text_)) for at, text_ in pairs) for word, pairs in found.items()}
+            {TRAITS[word]: tuple([(time_of(at), shown) for at, shown in pairs]) for word, pairs in found.items()}
         )
         _ = behaviour.password, behaviour.duration_ms  # raises for values that cannot be decoded
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+    except _NOT_OURS:
         return Behaviour()
     return behaviour
 
 
 def activity_in(text: str | None, logins: Iterable[StoredLogin]) -> Activity:
-    """Return what was done in a session, by the column `behaviour` and its login attempts."""
-    return Activity.of(behaviour_in(text), logins)
+    """Return what was done in a session, by the column `behaviour`, whose times are not needed, and its logins."""
+    try:
+        found = _BEHAVIOUR.decode(text) if text else {}
+    except _NOT_OURS:
+        found = {}
+    return Activity.of(lambda trait: tuple([shown for _, shown in found.get(trait.word, ())]), logins)
 
 
 SEALED = tuple(column for column in ("session_id", *SNAPSHOT_COLUMNS) if column != "snapshot_seal")
