@@ -77,10 +77,11 @@ def pack_rows(connection: Connection, rows: Iterable[tuple[object, ...]]) -> Pac
 
 
 def _escaped(value: str) -> str:
-    return value if value.isprintable() and "\\" not in value else value.translate(_ESCAPES)
+    text = value.replace("\\", r"\\")
+    # Not str.translate, which looks up each character.
+    return text if text.isprintable() else text.replace("\t", r"\t").replace("\n", r"\n").replace("\r", r"\r")
 
 
-_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 _COPIED: Mapping[type, Callable[[Any], str]] = {
     type(None): lambda _: r"\N",
     str: _escaped,
