@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from snapshots.adapters.sql.connection.dialects.expressions import compared_by_bytes, trait_texts
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
+from snapshots.adapters.sql.connection.dialects.storage import short_key
 from snapshots.adapters.sql.connection.dialects.timestamps import (
     bucket_key,
     bucket_start,
@@ -188,7 +189,8 @@ class SessionQuery:
             rows, texts[key] = with_texts(self._connection, rows, key)
         parts = [texts[key] if isinstance(key, Dimension) and key in texts else self.part(key) for key in by]
         is_tried = not TRIED.keys().isdisjoint(by)
-        count: Function[int] = func.count(distinct(SESSIONS.session_id)) if traits or is_tried else func.count()
+        session = distinct(short_key(self._connection, session_summaries))
+        count: Function[int] = func.count(session) if traits or is_tried else func.count()
         if is_tried:
             rows = with_logins(rows)
             if not traits:  # the join repeats each login row for every text, so a sum would be too large

@@ -1,11 +1,19 @@
 """How a database stores its tables."""
 
-from sqlalchemy import Connection, text
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, literal_column, text
 
 
 def has_rowids(connection: Connection) -> bool:
     """Whether tables store rows in the order of a row number, not of their keys."""
     return connection.dialect.name == "sqlite"
+
+
+def short_key(connection: Connection, table: Table) -> ColumnElement[Any]:
+    """Return what identifies a row within a query: the number of the row, which is quicker to compare, or its key."""
+    (key,) = table.primary_key.columns
+    return literal_column(f"{table.name}.rowid") if has_rowids(connection) else key
 
 
 def size_of(connection: Connection, table: str) -> int:
