@@ -1,9 +1,10 @@
 """How near each fact is to the attack, in SQL."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import repeat
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,9 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.reports import SqlReports
 from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
 from snapshots.app.queries.paging import every_line
+from snapshots.app.queries.reports import COUNTED_FACTS
 from snapshots.app.queries.session_queries import Dimension, SessionFilter
+from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.session.session import SessionAggregate
 from snapshots.domain.snapshot.as_of import AsOfReader
@@ -21,7 +24,7 @@ from snapshots.domain.snapshot.fact_methods import FactMethod, fact_methods
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 from snapshots.domain.snapshot.verdict_spans import MAX_TIME, MIN_TIME
 from tests.fakes import FixedClock
-from tests.strategies import DAY, HOME, NOON
+from tests.strategies import DAY, HOME, NOON, OTHER
 
 STAMPS = ["2026-03-01", "2026-02-28", "2026-03-02", "2026-03-01T12:00", "2026-03-01T11:59:59", "2026-03-01T12:00:01"]
 STAMPS += [str((NOON + days * DAY).date()) for days in (-91, -90, 180, 181, 730, 731)] + ["", "no-date"]
@@ -45,10 +48,12 @@ sealed = st.builds(
 )
 
 
-def put(database: SqlDatabase, made: list[tuple[datetime, IpSnapshot]]) -> None:
+def put(
+    database: SqlDatabase, made: list[tuple[datetime, IpSnapshot]], addresses: Iterable[IpAddress] = repeat(HOME)
+) -> None:
     found = [
-        SessionAggregate.sighted(f"s{n}", HOME.text, at).summary().judged(snapshot)
-        for n, (at, snapshot) in enumerate(made)
+        SessionAggregate.sighted(f"s{n}", address.text, at).summary().judged(snapshot)
+        for n, ((at, snapshot), address) in enumerate(zip(made, addresses, strict=False))
     ]
     with database.transaction() as stores:
         stores.audit.prune(MAX_TIME, run="r", made_at=NOON)
@@ -119,6 +124,50 @@ def test_an_address_with_the_same_builds_at_many_times_is_as_far_from_them_as_it
         coverage, expected = reports.coverage(), [fact_methods(snapshot, at) for at in seen]
         assert_is_weakest(coverage.addresses, expected)
         assert coverage.sessions == rule(expected, [snapshot] * len(seen)) == reports.database_status().sessions
+
+    check()
+
+
+def test_a_report_counts_sessions_by_all_facts_as_groups_do(sql_database: SqlDatabase) -> None:
+    """The page shows both: equal groups are in the same order, and an address counts once for a network or country."""
+    sql_database.migrate()
+    session_queries = SqlSessionQueries(sql_database, FixedClock())
+    reports = SqlReports(sql_database, AsOfReader(), clock=FixedClock())
+    days = st.sampled_from([-800, -91, -90, 0, 1, 180, 731]).map(lambda day: NOON + day * DAY) | times
+    snapshots = st.builds(
+        lambda snapshot, asn: replace(snapshot, asn=asn) if snapshot.asn is not None else snapshot,
+        sealed,
+        st.sampled_from([9, 10]),
+    )
+
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    @given(
+        st.lists(st.tuples(st.lists(days, min_size=1, max_size=3), snapshots), min_size=1, max_size=5),
+        st.permutations(COUNTED_FACTS),
+        st.integers(1, len(COUNTED_FACTS)),
+        st.lists(st.sampled_from([HOME, OTHER]), min_size=15, max_size=15),
+        st.sampled_from([None, NOON]),
+    )
+    def check(
+        made: list[tuple[list[datetime], IpSnapshot]],
+        keys: list[Dimension],
+        length: int,
+        addresses: list[IpAddress],
+        since: datetime | None,
+    ) -> None:
+        put(sql_database, [(at, snapshot) for seen, snapshot in made for at in seen], addresses)
+        session_filter = SessionFilter(since=since)
+
+        facts = reports.report(top=1, session_filter=session_filter).facts
+
+        by = keys[:length]
+        expected = session_queries.groups(session_filter, by, top=999)
+        assert [(group.values, group.sessions) for group in facts.groups(*by)] == [
+            (group.values, group.sessions) for group in expected
+        ]
+        for key in (Dimension.ASN, Dimension.COUNTRY):
+            counted = session_queries.groups(session_filter, [key], top=999, with_addresses=True)
+            assert facts.addresses[key] == {group.values[0]: group.addresses for group in counted}
 
     check()
 

@@ -14,10 +14,12 @@ from sqlalchemy import create_engine
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.inventory_reports import SqlInventoryReports
+from snapshots.adapters.sql.queries.reports import SqlReports
 from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
 from snapshots.app.errors import InvalidQuery
 from snapshots.app.ports.inventory import LearnedFacts
 from snapshots.app.queries.paging import every_address, every_line
+from snapshots.app.queries.reports import COUNTED_FACTS
 from snapshots.app.queries.session_queries import FOUND_BY, Dimension, Group, NetworkTime, SessionFilter, SessionRow
 from snapshots.app.queries.time_bucket import TimeBucket
 from snapshots.composition.wiring import Container
@@ -28,6 +30,7 @@ from snapshots.domain.session.activity import Activity
 from snapshots.domain.session.behaviour import Trait
 from snapshots.domain.session.concentration import Concentration
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.freshness import FreshnessPolicy
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
@@ -460,13 +463,13 @@ def test_an_invalid_cursor_is_refused(database: SqlDatabase, after: str) -> None
 
 @pytest.fixture
 def adopted(unmigrated_url: str) -> Iterator[SqlDatabase]:
-    """A database of another loader, with codes for nowhere and sessions without a time."""
+    """A database of another loader, with codes for nowhere, an empty type and sessions without a time."""
     engine = create_engine(unmigrated_url)
     with engine.begin() as connection:
         AdoptableSchema(dialect=connection.dialect.name).make(connection)
-        facts = {"snapshot_asn": 1, "snapshot_ip_type": "VPN", "enrichment_at": "2026-03-01 12:00:00"}
-        for n, country in enumerate(["XX", "DE", "xx", "DE", "EU"]):
-            put_session(connection, f"s{n}", source_ip=HOME.text, snapshot_country=country, **facts)
+        facts = {"snapshot_asn": 1, "source_ip": HOME.text, "enrichment_at": "2026-03-01 12:00:00"}
+        for n, (country, ip_type) in enumerate(zip(["XX", "DE", "xx", "DE", "EU"], ["[]", *4 * ["VPN"]], strict=True)):
+            put_session(connection, f"s{n}", snapshot_country=country, snapshot_ip_type=ip_type, **facts)
         for n in range(3):
             put_session(connection, f"t{n}", first_event_at=None, last_event_at=None)
     engine.dispose()
@@ -477,7 +480,7 @@ def adopted(unmigrated_url: str) -> Iterator[SqlDatabase]:
 
 
 def test_placeholder_countries_count_as_unknown(adopted: SqlDatabase) -> None:
-    """In groups, in filters and in lists."""
+    """In groups, in filters, in lists and in reports."""
     session_queries = SqlSessionQueries(adopted, FixedClock())
 
     countries = {
@@ -490,6 +493,12 @@ def test_placeholder_countries_count_as_unknown(adopted: SqlDatabase) -> None:
     assert {line.country for line in every_line(session_queries, SessionFilter())} == {None, "DE"}
     methods = session_queries.groups(SessionFilter(), [Dimension.METHOD], top=9)
     assert {group.values[0]: group.sessions for group in methods} == {"adopted": 5, None: 3}
+    facts = SqlReports(adopted, AsOfReader(), clock=FixedClock()).report(top=1).facts
+    counted = session_queries.groups(SessionFilter(), COUNTED_FACTS, top=9)
+    assert [(group.values, group.sessions) for group in facts.groups(*COUNTED_FACTS)] == [
+        (group.values, group.sessions) for group in counted
+    ]
+    assert facts.addresses[Dimension.COUNTRY] == {None: 1, "DE": 1}
 
 
 def test_sessions_without_a_time_are_listed_last(adopted: SqlDatabase) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from snapshots.app.ports.runtime import Clock
 from snapshots.app.queries.comparisons.periods import MOST_GROUPS, Period, compare_periods
 from snapshots.app.queries.inventory_reports import Drift, InventoryReports
-from snapshots.app.queries.reports import Report, Reports
+from snapshots.app.queries.reports import FactCounts, Report, Reports
 from snapshots.app.queries.session_queries import EVERYTHING, Dimension, Group, SessionFilter, SessionQueries
 from snapshots.app.queries.time_bucket import TimeBucket
 from snapshots.app.queries.validity import FactValidity
@@ -191,9 +191,9 @@ class OverviewMaker:
             timeline=self._groups(drawn, span, *BY_CERTAINTY) if _has_length(drawn) else (),
             period=period,
             spread=self._session_queries.concentration(session_filter, Dimension.ASN, known_only=True),
-            countries=self._countries(session_filter),
-            networks=self._networks(session_filter, span, top),
-            types=self._groups(session_filter, *BY_CERTAINTY),
+            countries=_countries(report.facts),
+            networks=self._networks(session_filter, span, top, report.facts),
+            types=report.facts.groups(*BY_CERTAINTY),
             drift=self._inventory.drift(now=now, top=top, session_filter=session_filter),
             expired=self._fact_validity.expired(report.last_event_at),
             users=self._groups(session_filter, Dimension.USER, top=top),
@@ -205,13 +205,9 @@ class OverviewMaker:
         )
 
     def _groups(
-        self,
-        session_filter: SessionFilter,
-        *by: Dimension | TimeBucket,
-        top: int = MOST_GROUPS,
-        with_addresses: bool = False,
+        self, session_filter: SessionFilter, *by: Dimension | TimeBucket, top: int = MOST_GROUPS
     ) -> Sequence[Group]:
-        return self._session_queries.groups(session_filter, by, top=top, with_addresses=with_addresses)
+        return self._session_queries.groups(session_filter, by, top=top)
 
     def _period(self, report: Report, session_filter: SessionFilter, now: datetime) -> Period | None:
         if session_filter.since is not None:
@@ -220,39 +216,20 @@ class OverviewMaker:
             found = _newest_period(report)
         return compare_periods(self._session_queries, session_filter, *found) if found is not None else None
 
-    def _countries(self, session_filter: SessionFilter) -> Sequence[CountryCount]:
-        inferred = {
-            group.values[0]: group.sessions
-            for group in self._groups(session_filter, Dimension.COUNTRY, Dimension.COUNTRY_METHOD)
-            if group.values[1] == "inferred"
-        }
-        return [
-            CountryCount(
-                code=group.values[0],
-                sessions=group.sessions,
-                inferred=inferred.get(group.values[0], 0),
-                addresses=group.addresses or 0,
-            )
-            for group in self._groups(session_filter, Dimension.COUNTRY, with_addresses=True)
-        ]
-
-    def _networks(self, session_filter: SessionFilter, span: TimeBucket, top: int) -> Sequence[NetworkCount]:
-        found = self._groups(session_filter, Dimension.ASN, top=top, with_addresses=True)
+    def _networks(
+        self, session_filter: SessionFilter, span: TimeBucket, top: int, facts: FactCounts
+    ) -> Sequence[NetworkCount]:
+        found = self._groups(session_filter, Dimension.ASN, top=top)
         if not found:
             return []
         values = {**session_filter.values, Dimension.ASN: [group.values[0] for group in found]}
-        listed = replace(session_filter, values=values)
-        types, countries, course = (
-            _by_value(self._groups(listed, *by), at)
-            for by, at in (
-                ((Dimension.ASN, *BY_CERTAINTY), 0),
-                ((Dimension.ASN, Dimension.COUNTRY), 0),
-                ((span, Dimension.ASN), 1),
-            )
-        )
+        course = _by_value(self._groups(replace(session_filter, values=values), span, Dimension.ASN), 1)
+        types = _by_value(facts.groups(Dimension.ASN, *BY_CERTAINTY), 0)
+        countries = _by_value(facts.groups(Dimension.ASN, Dimension.COUNTRY), 0)
         return [
             NetworkCount(
-                group=group,
+                # A network may have appeared since the report was made.
+                group=replace(group, addresses=facts.addresses[Dimension.ASN].get(group.values[0], 0)),
                 types=types[group.values[0]],
                 countries=[each.values[0] for each in countries[group.values[0]] if each.values[0] is not None],
                 course={each.values[0] or "": each.sessions for each in course[group.values[0]]},
@@ -279,6 +256,23 @@ class OverviewMaker:
             )
             for group in found
         ]
+
+
+def _countries(facts: FactCounts) -> Sequence[CountryCount]:
+    inferred = {
+        group.values[0]: group.sessions
+        for group in facts.groups(Dimension.COUNTRY, Dimension.COUNTRY_METHOD)
+        if group.values[1] == "inferred"
+    }
+    return [
+        CountryCount(
+            code=group.values[0],
+            sessions=group.sessions,
+            inferred=inferred.get(group.values[0], 0),
+            addresses=facts.addresses[Dimension.COUNTRY][group.values[0]],
+        )
+        for group in facts.groups(Dimension.COUNTRY)
+    ]
 
 
 def _by_value(groups: Sequence[Group], at: int) -> Mapping[str | None, Sequence[Group]]:

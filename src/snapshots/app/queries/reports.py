@@ -1,12 +1,13 @@
 """Port for reports about stored sessions, and their values."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from snapshots.app.queries.inspection import Inspection
-from snapshots.app.queries.session_queries import EVERYTHING, SessionFilter
+from snapshots.app.queries.session_queries import EVERYTHING, Dimension, Group, SessionFilter
 from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.session.logins import StoredLogin
 from snapshots.domain.session.summary import SessionSummary
@@ -154,6 +155,43 @@ class DatabaseStatus:
     newest_builds: Mapping[str, datetime]
 
 
+COUNTED_FACTS = (
+    Dimension.ASN,
+    Dimension.COUNTRY,
+    Dimension.COUNTRY_METHOD,
+    Dimension.IP_TYPE,
+    Dimension.TYPE_BY,
+    Dimension.TYPE_METHOD,
+)
+"""Facts, and how they are known, by which a report counts sessions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactCounts:
+    """
+    Sessions and addresses by facts.
+
+    Attributes:
+        sessions: Number of sessions by their values of `COUNTED_FACTS`, the ASN as a number; None if unknown.
+        addresses: Number of addresses by ASN and by country, with the values of `Group`.
+    """
+
+    sessions: Mapping[tuple[Any, ...], int]
+    addresses: Mapping[Dimension, Mapping[str | None, int]]
+
+    def groups(self, *by: Dimension) -> Sequence[Group]:
+        """Return the groups by some of `COUNTED_FACTS`, in the order of `SessionQueries.groups`; only their sizes."""
+        places = [COUNTED_FACTS.index(key) for key in by]
+        sizes: Counter[tuple[Any, ...]] = Counter()
+        for facts, count in self.sessions.items():
+            sizes[tuple([facts[place] for place in places])] += count
+        order = sorted(sizes.items(), key=lambda item: (-item[1], [(value is None, value) for value in item[0]]))
+        return [
+            Group(values=tuple(None if value is None else str(value) for value in values), sessions=count)
+            for values, count in order
+        ]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """
@@ -172,6 +210,7 @@ class Report:
         networks: The networks with most sessions.
         countries: The countries with most sessions.
         types: Sessions by IP type.
+        facts: Sessions and addresses by all facts.
         days: Sessions by the UTC day of their first event; the last fourteen days, in order.
         dead_letters: Dead letters by reason.
         sources: Registered sources of facts.
@@ -189,6 +228,7 @@ class Report:
     networks: Sequence[ValueCount]
     countries: Sequence[ValueCount]
     types: Sequence[ValueCount]
+    facts: FactCounts
     days: Sequence[ValueCount]
     dead_letters: Mapping[str, int]
     sources: Sequence[KnownSource]

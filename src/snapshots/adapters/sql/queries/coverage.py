@@ -21,10 +21,11 @@ from snapshots.adapters.sql.connection.dialects.timestamps import (
     stored_timestamp_text,
     timestamp_in_utc,
 )
-from snapshots.adapters.sql.queries.fact_methods import FACTS, METHODS, nearness, seen_for
+from snapshots.adapters.sql.queries.fact_methods import FACTS, METHODS, nearness, seen_for, type_by
 from snapshots.adapters.sql.rows.row_decoder import facts_held
 from snapshots.adapters.sql.schema.tables import is_sealed, session_summaries, states
-from snapshots.app.queries.reports import HEAVIEST, CoverageReport, LagSpread, ValueCount
+from snapshots.app.queries.reports import HEAVIEST, CoverageReport, FactCounts, LagSpread, ValueCount
+from snapshots.app.queries.session_queries import Dimension
 from snapshots.domain.address.plausibility import PlausibleTimes
 from snapshots.domain.facts.observation import without_times
 from snapshots.domain.snapshot.coverage import Coverage, CoverageCase
@@ -42,6 +43,9 @@ PAGE = 10_000
 
 Facts = tuple[tuple[str, FactMethod], ...]
 """How near each known fact is to the attack, by its name."""
+
+VERDICT = [SESSIONS[name] for name in (*FACTS.values(), "snapshot_method", "snapshot_source", "snapshot_gap")]
+"""The facts, the method, the builds and the gap of a session."""
 
 GAPS = {gap.value for gap in Gap}
 
@@ -75,7 +79,7 @@ def coverage_of(
 
 def session_coverage(connection: Connection) -> Coverage:
     """Return how many sessions have which facts."""
-    return _covered(_session_groups(connection, ALL))
+    return _covered(_session_groups(connection))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,6 +111,11 @@ class FactValues:
         for value in values:
             self._addresses[value] += count
 
+    @property
+    def addresses(self) -> Mapping[str | None, int]:
+        """Return the number of addresses by value, as text."""
+        return {None if value is None else str(value): count for value, count in self._addresses.items()}
+
     def most_frequent(self, top: int) -> Sequence[ValueCount]:
         """Return the values with most sessions; None is the unknown value."""
         sessions: Counter[Any] = Counter()
@@ -136,6 +145,7 @@ class AddressGroups:
 
     Attributes:
         sessions: Sessions by group.
+        facts: Sessions by their facts and how these are known.
         by_source: Sealed sessions by the days of their builds.
         coverage: Coverage of the addresses.
         asns: Numbers by ASN.
@@ -146,7 +156,7 @@ class AddressGroups:
 
     def __init__(self, connection: Connection, which: ColumnElement[bool]) -> None:
         self.asns, self.countries, self.types = self._values = FactValues(), FactValues(), FactValues()
-        self.sessions: Counter[Group] = Counter()
+        self._sessions: Counter[tuple[VerdictCount, Group]] = Counter()
         self._verdicts: dict[tuple[Any, ...], VerdictCount] = {}
         self._whole: Counter[Group] = Counter()
         sizes, uneven = list[int](), list[str | None]()
@@ -157,8 +167,8 @@ class AddressGroups:
             for _, ends, _ in found:
                 is_even = is_even and len(ends) == 1
             if is_even:
-                for _, (group,), count in found:
-                    self.sessions[group] += count
+                for verdict, (group,), count in found:
+                    self._sessions[verdict, group] += count
             else:
                 uneven.append(address)
             if address is not None:
@@ -167,14 +177,28 @@ class AddressGroups:
         self.coverage = _covered(self._whole)
         self.by_source = self._add_up()
         for condition in _each_page(connection, uneven):
-            self.sessions += _session_groups(connection, and_(which, condition))
+            for *key, seen, count in connection.execute(_by_day(connection, and_(which, condition))):
+                verdict = self._verdict(tuple(key))
+                self._sessions[verdict, verdict.group_at(seen)] += count
+        self.sessions: Counter[Group] = Counter()
+        facts: Counter[tuple[Any, ...]] = Counter()
+        for (verdict, group), count in self._sessions.items():
+            self.sessions[group] += count
+            facts[verdict.stated(group)] += count
+        self.facts = FactCounts(
+            sessions=facts,
+            addresses={Dimension.ASN: self.asns.addresses, Dimension.COUNTRY: self.countries.addresses},
+        )
 
-    def _read(self, row: Sequence[Any]) -> "SessionsOfAddress":
-        """Return the verdict of a row, the groups of its first and last sessions, and the number of sessions."""
-        key, (first, last, count) = tuple(row[1:7]), row[7:]
+    def _verdict(self, key: tuple[Any, ...]) -> "VerdictCount":
         verdict = self._verdicts.get(key)
         if verdict is None:
             verdict = self._verdicts[key] = VerdictCount(key)
+        return verdict
+
+    def _read(self, row: Sequence[Any]) -> "SessionsOfAddress":
+        """Return the verdict of a row, the groups of its first and last sessions, and the number of sessions."""
+        verdict, (first, last, count) = self._verdict(tuple(row[1:7])), row[7:]
         verdict.sessions += count
         group, end = verdict.group_at(first), verdict.group_at(last)
         return verdict, (group,) if group is end else (group, end), count
@@ -228,6 +252,21 @@ class VerdictCount:
         self.sessions = self.only_addresses = 0
         self._by_day: dict[str | None, Group] = {}
 
+    def stated(self, group: Group) -> tuple[Any, ...]:
+        """Return the values of `COUNTED_FACTS` of the sessions in a group; None if unknown."""
+        near = dict(group.facts)
+        methods = [near[fact].method.value if fact in near else group.method for fact in FACTS]
+        (_, country_method, type_method), (asn, country, ip_type) = methods, self.values
+        _, has_country, has_type = self.has
+        return (
+            asn,
+            country,
+            country_method if has_country else None,
+            ip_type if has_type else None,
+            type_by(self.source) if has_type else None,
+            type_method if has_type else None,
+        )
+
     def group_at(self, seen: str | None) -> Group:
         """Return the group of the sessions that were seen at a time."""
         day = seen[:DAY_LENGTH] if seen is not None else None
@@ -254,27 +293,34 @@ def _each_page(connection: Connection, addresses: Sequence[str | None]) -> Itera
 
 def _by_address(connection: Connection, which: ColumnElement[bool]) -> Select[Any]:
     """Return the query for sessions by address and facts, in the order of an index."""
-    seen = SESSIONS.source_ip_seen_at
-    keys = [SESSIONS.source_ip, *(SESSIONS[name] for name in FACTS.values())]
-    keys += [SESSIONS.snapshot_method, SESSIONS.snapshot_source, SESSIONS.snapshot_gap]
+    seen, keys = SESSIONS.source_ip_seen_at, [SESSIONS.source_ip, *VERDICT]
     ends = [stored_timestamp_text(connection, edge(seen)) for edge in (func.min, func.max)]
     return select(*keys, *ends, func.count()).where(which).group_by(*keys).order_by(*keys)
 
 
-def _session_groups(connection: Connection, which: ColumnElement[bool]) -> Counter[Group]:
+def _by_day(connection: Connection, which: ColumnElement[bool]) -> Select[Any]:
+    """Return the query for sessions by facts and by day of sighting."""
+    each = select(*VERDICT, _day_or_time(connection).label("seen")).where(which).subquery()
+    return select(*each.c, func.count()).group_by(*each.c)
+
+
+def _day_or_time(connection: Connection) -> ColumnElement[Any]:
+    """Return the day of a sighting, or its time if a build is of that day: only then does the time matter."""
+    day = day_of(connection, SESSIONS.source_ip_seen_at)
+    is_of_day = contains_text(connection, func.coalesce(SESSIONS.snapshot_source, ""), day)
+    return case((is_of_day, timestamp_in_utc(connection, SESSIONS.source_ip_seen_at)), else_=day)
+
+
+def _session_groups(connection: Connection) -> Counter[Group]:
     """
     Return the number of sessions in each group.
 
     Sessions with the same builds and day are counted by the database; the rule that reads the builds is the domain's.
     """
-    day = day_of(connection, SESSIONS.source_ip_seen_at)
-    # The time within the day matters only next to a build of that day.
-    is_of_day = contains_text(connection, func.coalesce(SESSIONS.snapshot_source, ""), day)
-    seen = case((is_of_day, timestamp_in_utc(connection, SESSIONS.source_ip_seen_at)), else_=day)
     has = [case((states(fact), 1), else_=0) for fact in FACTS.values()]
-    keys = (SESSIONS.snapshot_method, SESSIONS.snapshot_gap, SESSIONS.snapshot_source, seen, *has)
+    keys = (SESSIONS.snapshot_method, SESSIONS.snapshot_gap, SESSIONS.snapshot_source, _day_or_time(connection), *has)
     columns = (key.label(f"c{n}") for n, key in enumerate(keys))
-    each = select(*columns).select_from(session_summaries).where(which).subquery()
+    each = select(*columns).select_from(session_summaries).subquery()
     groups: Counter[Group] = Counter()
     for row in connection.execute(select(*each.c, func.count()).group_by(*each.c)):
         method, gap, source, seen_at, *flags, count = row

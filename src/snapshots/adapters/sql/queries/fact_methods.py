@@ -18,7 +18,7 @@ SOURCE = func.coalesce(SESSIONS.snapshot_source, "")
 IS_BY_NETWORK: ColumnElement[bool] = SOURCE.contains(NETWORK_TYPES)
 """Whether the type of a session, if it has one, is that of its network."""
 
-
+ADDRESS, NETWORK = "address", "network"
 METHODS = {method.value for method in Method}
 
 
@@ -40,6 +40,11 @@ def nearness(
     known = [fact for fact, is_known in zip(FACTS, has, strict=True) if is_known]
     own = Method(method) if method in METHODS else Method.ADOPTED
     return methods_by_fact(known, own, source or "", (seen or "").replace(" ", "T"))
+
+
+def type_by(source: str | None) -> str:
+    """Return whether the IP type of a session, given its provenance, is that of the address or of its network."""
+    return NETWORK if NETWORK_TYPES in (source or "") else ADDRESS
 
 
 def seen_for(source: str | None, seen: str | None) -> str | None:

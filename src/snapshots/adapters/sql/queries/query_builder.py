@@ -37,7 +37,7 @@ from snapshots.adapters.sql.connection.dialects.timestamps import (
 )
 from snapshots.adapters.sql.queries.current_answers import CurrentAnswers, are_from_own_tables, are_newer
 from snapshots.adapters.sql.queries.cursor import SessionCursor
-from snapshots.adapters.sql.queries.fact_methods import IS_BY_NETWORK, method_of
+from snapshots.adapters.sql.queries.fact_methods import ADDRESS, IS_BY_NETWORK, NETWORK, method_of
 from snapshots.adapters.sql.queries.filters.conditions import did_any_of, is_among_addresses, is_in_networks_named
 from snapshots.adapters.sql.queries.filters.logins import (
     ATTEMPTS,
@@ -64,7 +64,6 @@ FACTS: Mapping[Dimension, str] = {
     Dimension.COUNTRY: "snapshot_country",
     Dimension.IP_TYPE: "snapshot_ip_type",
 }
-ADDRESS, NETWORK = "address", "network"
 METHOD = case((is_sealed(), func.coalesce(SESSIONS.snapshot_method, Method.ADOPTED.value)))
 COLUMNS: Mapping[Dimension, ColumnElement[Any]] = {
     Dimension.ADDRESS: SESSIONS.source_ip,

@@ -71,6 +71,7 @@ class SqlReports:
                 networks=_named(connection, groups.asns.most_frequent(top)),
                 countries=groups.countries.most_frequent(top),
                 types=groups.types.most_frequent(EVERY_TYPE),
+                facts=groups.facts,
                 days=_days(connection, _from(session_filter.since, times), which),
                 dead_letters=_dead_letters(connection) if is_whole else {},
                 sources=_sources(connection),

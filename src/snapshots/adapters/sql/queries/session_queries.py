@@ -13,17 +13,15 @@ from snapshots.adapters.sql.queries.address_moves import moves_of
 from snapshots.adapters.sql.queries.current_answers import CurrentAnswers
 from snapshots.adapters.sql.queries.cursor import SessionCursor
 from snapshots.adapters.sql.queries.fact_methods import FACTS as FACT_COLUMNS
-from snapshots.adapters.sql.queries.fact_methods import METHODS, nearness, seen_for
+from snapshots.adapters.sql.queries.fact_methods import METHODS, nearness, seen_for, type_by
 from snapshots.adapters.sql.queries.filters.conditions import begins_with
 from snapshots.adapters.sql.queries.filters.logins import hidden_passwords, password_texts
 from snapshots.adapters.sql.queries.query_builder import (
-    ADDRESS,
     ASOF,
     COLUMNS,
     FACTS,
     INFERRED,
     LINE,
-    NETWORK,
     TEXTS,
     SessionQuery,
     with_texts,
@@ -44,7 +42,6 @@ from snapshots.app.queries.session_queries import (
     SessionRow,
 )
 from snapshots.app.queries.time_bucket import TimeBucket
-from snapshots.domain.facts.network_types import NETWORK_TYPES
 from snapshots.domain.session.concentration import Concentration
 from snapshots.domain.session.logins import StoredLogin
 from snapshots.domain.snapshot.freshness import CurrentSince
@@ -258,8 +255,7 @@ def _methods(has: tuple[bool, ...], method: str, source: str | None, seen: str |
         (near[fact].method.value if fact in near and method in METHODS else method) if is_known else None
         for fact, is_known in zip(FACT_COLUMNS, has, strict=True)
     ]
-    by = NETWORK if NETWORK_TYPES in (source or "") else ADDRESS
-    return (*by_fact, by if has[-1] else None)
+    return (*by_fact, type_by(source) if has[-1] else None)
 
 
 def _distinct(
