@@ -1,35 +1,20 @@
 """Coverage of sessions and addresses with snapshots, in SQL."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import timedelta
-from functools import lru_cache, reduce
-from heapq import nlargest
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select, true
+from sqlalchemy import ColumnElement, Connection, case, func, select, true
 
-from snapshots.adapters.sql.connection.dialects.expressions import contains_text
 from snapshots.adapters.sql.connection.dialects.planner import in_stored_order
-from snapshots.adapters.sql.connection.dialects.statements import select_texts
-from snapshots.adapters.sql.connection.dialects.timestamps import (
-    day_of,
-    seconds_between,
-    stored_timestamp_text,
-    timestamp_in_utc,
-)
-from snapshots.adapters.sql.queries.fact_methods import FACTS, METHODS, nearness, seen_for, type_by
-from snapshots.adapters.sql.rows.row_decoder import facts_held
+from snapshots.adapters.sql.connection.dialects.timestamps import seconds_between
+from snapshots.adapters.sql.queries.address_groups import AddressGroups, Group, day_or_time, group_of
+from snapshots.adapters.sql.queries.fact_methods import FACTS, METHODS
 from snapshots.adapters.sql.schema.tables import is_sealed, session_summaries, states
-from snapshots.app.queries.reports import HEAVIEST, CoverageReport, FactCounts, LagSpread, ValueCount
-from snapshots.app.queries.session_queries import Dimension
+from snapshots.app.queries.reports import CoverageReport, LagSpread
 from snapshots.domain.address.plausibility import PlausibleTimes
-from snapshots.domain.facts.observation import without_times
 from snapshots.domain.snapshot.coverage import Coverage, CoverageCase
-from snapshots.domain.snapshot.fact_methods import DAY_LENGTH, FactMethod
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import Method
 
@@ -38,15 +23,6 @@ ALL: ColumnElement[bool] = true()
 """Selects all sessions."""
 
 MAX_SOURCES = 20
-PAGE = 10_000
-"""Rows fetched, or addresses queried, at a time."""
-
-Facts = tuple[tuple[str, FactMethod], ...]
-"""How near each known fact is to the attack, by its name."""
-
-VERDICT = [SESSIONS[name] for name in (*FACTS.values(), "snapshot_method", "snapshot_source", "snapshot_gap")]
-"""The facts, the method, the builds and the gap of a session."""
-
 GAPS = {gap.value for gap in Gap}
 
 
@@ -57,7 +33,7 @@ def is_plausible(at: ColumnElement[Any], times: PlausibleTimes) -> ColumnElement
 
 def coverage_of(
     connection: Connection, times: PlausibleTimes, which: ColumnElement[bool] = ALL
-) -> tuple[CoverageReport, "AddressGroups"]:
+) -> tuple[CoverageReport, AddressGroups]:
     """
     Return how many sessions and addresses have which facts, how near these are to the attack, and their values.
 
@@ -69,7 +45,7 @@ def coverage_of(
     groups = AddressGroups(connection, which)
     coverage = CoverageReport(
         sessions=_covered(groups.sessions),
-        addresses=groups.coverage,
+        addresses=_covered(groups.addresses),
         lag=_lag(connection, times, which),
         by_source=dict(sorted(groups.by_source.items(), key=lambda item: (-item[1], item[0]))[:MAX_SOURCES]),
         heaviest=sum(groups.heaviest),
@@ -82,235 +58,6 @@ def session_coverage(connection: Connection) -> Coverage:
     return _covered(_session_groups(connection))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Group:
-    """Facts of sessions, their method, and their gap; see `_same_group` for groups with equal values."""
-
-    facts: Facts
-    method: str | None
-    gap: str | None
-
-
-_same_group = lru_cache(maxsize=None)(Group)
-"""Return always the same group for the same values, so that groups are compared and counted by identity."""
-
-
-class FactValues:
-    """The numbers of sessions and addresses with each value of a fact."""
-
-    def __init__(self) -> None:
-        self._sessions: Counter[tuple[Any, str | None]] = Counter()
-        self._addresses: Counter[Any] = Counter()
-
-    def add(self, value: Any, method: str | None, sessions: int) -> None:
-        """Add sessions with a value and a method."""
-        self._sessions[value, method] += sessions
-
-    def add_addresses(self, values: Iterable[Any], count: int = 1) -> None:
-        """Add addresses whose sessions have some values, each given once."""
-        for value in values:
-            self._addresses[value] += count
-
-    @property
-    def addresses(self) -> Mapping[str | None, int]:
-        """Return the number of addresses by value, as text."""
-        return {None if value is None else str(value): count for value, count in self._addresses.items()}
-
-    def most_frequent(self, top: int) -> Sequence[ValueCount]:
-        """Return the values with most sessions; None is the unknown value."""
-        sessions: Counter[Any] = Counter()
-        for (value, _), count in self._sessions.items():
-            sessions[value] += count
-        order = sorted(sessions.items(), key=lambda item: (-item[1], item[0] is not None, item[0]))
-        asof, inferred = (method.value for method in (Method.ASOF, Method.INFERRED))
-        return [
-            ValueCount(
-                value=None if value is None else str(value),
-                sessions=count,
-                asof=self._sessions[value, asof] if value is not None else None,
-                inferred=self._sessions[value, inferred] if value is not None else None,
-                addresses=self._addresses[value],
-            )
-            for value, count in order[:top]
-        ]
-
-
-class AddressGroups:
-    """
-    Counts sessions by address and facts in one scan.
-
-    Of sessions of one address with the same builds, the first and the last are the farthest from these, so that only
-    the ends of their times are read. If both are equally near to the builds, so are those between. The other addresses
-    are held in memory, and their sessions are counted by a second query per page.
-
-    Attributes:
-        sessions: Sessions by group.
-        facts: Sessions by their facts and how these are known.
-        by_source: Sealed sessions by the days of their builds.
-        coverage: Coverage of the addresses.
-        asns: Numbers by ASN.
-        countries: Numbers by country.
-        types: Numbers by IP type, as stored.
-        heaviest: Sessions of each of the `HEAVIEST` addresses with most sessions.
-    """
-
-    def __init__(self, connection: Connection, which: ColumnElement[bool]) -> None:
-        self.asns, self.countries, self.types = self._values = FactValues(), FactValues(), FactValues()
-        self._sessions: Counter[tuple[VerdictCount, Group]] = Counter()
-        self._verdicts: dict[tuple[Any, ...], VerdictCount] = {}
-        self._whole: Counter[Group] = Counter()
-        sizes, uneven = list[int](), list[str | None]()
-        rows = connection.execute(_by_address(connection, which), execution_options={"yield_per": PAGE})
-        for address, own in groupby(rows, key=itemgetter(0)):
-            found = [self._read(row) for row in own]
-            is_even = True
-            for _, ends, _ in found:
-                is_even = is_even and len(ends) == 1
-            if is_even:
-                for verdict, (group,), count in found:
-                    self._sessions[verdict, group] += count
-            else:
-                uneven.append(address)
-            if address is not None:
-                sizes.append(self._add_address(found))
-        self.heaviest = nlargest(HEAVIEST, sizes)
-        self.coverage = _covered(self._whole)
-        self.by_source = self._add_up()
-        for condition in _each_page(connection, uneven):
-            for *key, seen, count in connection.execute(_by_day(connection, and_(which, condition))):
-                verdict = self._verdict(tuple(key))
-                self._sessions[verdict, verdict.group_at(seen)] += count
-        self.sessions: Counter[Group] = Counter()
-        facts: Counter[tuple[Any, ...]] = Counter()
-        for (verdict, group), count in self._sessions.items():
-            self.sessions[group] += count
-            facts[verdict.stated(group)] += count
-        self.facts = FactCounts(
-            sessions=facts,
-            addresses={Dimension.ASN: self.asns.addresses, Dimension.COUNTRY: self.countries.addresses},
-        )
-
-    def _verdict(self, key: tuple[Any, ...]) -> "VerdictCount":
-        verdict = self._verdicts.get(key)
-        if verdict is None:
-            verdict = self._verdicts[key] = VerdictCount(key)
-        return verdict
-
-    def _read(self, row: Sequence[Any]) -> "SessionsOfAddress":
-        """Return the verdict of a row, the groups of its first and last sessions, and the number of sessions."""
-        verdict, (first, last, count) = self._verdict(tuple(row[1:7])), row[7:]
-        verdict.sessions += count
-        group, end = verdict.group_at(first), verdict.group_at(last)
-        return verdict, (group,) if group is end else (group, end), count
-
-    def _add_address(self, found: Sequence["SessionsOfAddress"]) -> int:
-        """Count an address; return its number of sessions."""
-        if len(found) == 1:
-            [(verdict, ends, count)] = found
-            verdict.only_addresses += 1
-            self._whole[ends[0] if len(ends) == 1 else reduce(_weakest, ends)] += 1
-            return count
-        self._whole[reduce(_weakest, {group for _, ends, _ in found for group in ends})] += 1
-        several = zip(*[verdict.values for verdict, _, _ in found], strict=True)
-        for each, values in zip(self._values, several, strict=True):
-            each.add_addresses({*values})
-        return sum([count for _, _, count in found])
-
-    def _add_up(self) -> Counter[str]:
-        """Add the counts of the verdicts to those of their values; return the sealed sessions by builds."""
-        by_source: Counter[str] = Counter()
-        for verdict in self._verdicts.values():
-            for each, value in zip(self._values, verdict.values, strict=True):
-                each.add(value, verdict.method, verdict.sessions)
-                each.add_addresses([value], verdict.only_addresses)
-            if verdict.source is not None and any(verdict.has):
-                # Builds are dated by day, so that an hourly list is one entry per day.
-                days = " ".join(dict.fromkeys(without_times(verdict.source).split()))
-                by_source[days] += verdict.sessions
-        return by_source
-
-
-class VerdictCount:
-    """
-    Counts the sessions with the same facts, method, builds and gap.
-
-    Attributes:
-        has: Whether they have each of FACTS.
-        method: Their method.
-        source: Their provenance.
-        values: The values to count them by: an ASN or a country that is no fact is unknown, a type is as stored.
-        sessions: Their number.
-        only_addresses: Number of addresses that have no other sessions.
-    """
-
-    __slots__ = ("_by_day", "gap", "has", "method", "only_addresses", "sessions", "source", "values")
-
-    def __init__(self, row: Sequence[Any]) -> None:
-        asn, country, ip_type, self.method, self.source, self.gap = row
-        self.has = facts_held(asn, country, ip_type)
-        self.values = (asn if self.has[0] else None, country if self.has[1] else None, ip_type)
-        self.sessions = self.only_addresses = 0
-        self._by_day: dict[str | None, Group] = {}
-
-    def stated(self, group: Group) -> tuple[Any, ...]:
-        """Return the values of `COUNTED_FACTS` of the sessions in a group; None if unknown."""
-        near = dict(group.facts)
-        methods = [near[fact].method.value if fact in near else group.method for fact in FACTS]
-        (_, country_method, type_method), (asn, country, ip_type) = methods, self.values
-        _, has_country, has_type = self.has
-        return (
-            asn,
-            country,
-            country_method if has_country else None,
-            ip_type if has_type else None,
-            type_by(self.source) if has_type else None,
-            type_method if has_type else None,
-        )
-
-    def group_at(self, seen: str | None) -> Group:
-        """Return the group of the sessions that were seen at a time."""
-        day = seen[:DAY_LENGTH] if seen is not None else None
-        found = self._by_day.get(day)
-        if found is None:
-            found = _group(self.has, self.method, self.gap, self.source, at := seen_for(self.source, seen))
-            if at == day:
-                self._by_day[day] = found
-        return found
-
-
-SessionsOfAddress = tuple[VerdictCount, tuple[Group, ...], int]
-"""A verdict about an address, how near it is to the sessions that have it, and their number."""
-
-
-def _each_page(connection: Connection, addresses: Sequence[str | None]) -> Iterator[ColumnElement[bool]]:
-    """Yield conditions that together select the sessions of some addresses; None is no address."""
-    known = [address for address in addresses if address is not None]
-    if len(known) < len(addresses):
-        yield SESSIONS.source_ip.is_(None)
-    for at in range(0, len(known), PAGE):
-        yield SESSIONS.source_ip.in_(select_texts(connection, known[at : at + PAGE]))
-
-
-def _by_address(connection: Connection, which: ColumnElement[bool]) -> Select[Any]:
-    """Return the query for sessions by address and facts, in the order of an index."""
-    seen, keys = SESSIONS.source_ip_seen_at, [SESSIONS.source_ip, *VERDICT]
-    ends = [stored_timestamp_text(connection, edge(seen)) for edge in (func.min, func.max)]
-    return select(*keys, *ends, func.count()).where(which).group_by(*keys).order_by(*keys)
-
-
-def _by_day(connection: Connection, which: ColumnElement[bool]) -> Select[Any]:
-    """Return the query for sessions by facts and by day of sighting."""
-    each = select(*VERDICT, _day_or_time(connection).label("seen")).where(which).subquery()
-    return select(*each.c, func.count()).group_by(*each.c)
-
-
-def _day_or_time(connection: Connection) -> ColumnElement[Any]:
-    """Return the day of a sighting, or its time if a build is of that day: only then does the time matter."""
-    day = day_of(connection, SESSIONS.source_ip_seen_at)
-    is_of_day = contains_text(connection, func.coalesce(SESSIONS.snapshot_source, ""), day)
-    return case((is_of_day, timestamp_in_utc(connection, SESSIONS.source_ip_seen_at)), else_=day)
-
-
 def _session_groups(connection: Connection) -> Counter[Group]:
     """
     Return the number of sessions in each group.
@@ -318,48 +65,14 @@ def _session_groups(connection: Connection) -> Counter[Group]:
     Sessions with the same builds and day are counted by the database; the rule that reads the builds is the domain's.
     """
     has = [case((states(fact), 1), else_=0) for fact in FACTS.values()]
-    keys = (SESSIONS.snapshot_method, SESSIONS.snapshot_gap, SESSIONS.snapshot_source, _day_or_time(connection), *has)
+    keys = (SESSIONS.snapshot_method, SESSIONS.snapshot_gap, SESSIONS.snapshot_source, day_or_time(connection), *has)
     columns = (key.label(f"c{n}") for n, key in enumerate(keys))
     each = select(*columns).select_from(session_summaries).subquery()
     groups: Counter[Group] = Counter()
     for row in connection.execute(select(*each.c, func.count()).group_by(*each.c)):
         method, gap, source, seen_at, *flags, count = row
-        groups[_group(tuple(map(bool, flags)), method, gap, source, seen_at)] += count
+        groups[group_of(tuple(map(bool, flags)), method, gap, source, seen_at)] += count
     return groups
-
-
-@lru_cache(maxsize=50_000)
-def _group(has: tuple[bool, ...], method: str | None, gap: str | None, source: str | None, seen: str | None) -> Group:
-    """Return the group of sessions with some facts, given what `nearness` needs, and their gap."""
-    if not any(has):
-        return _same_group((), None, gap)
-    own = Method.ADOPTED.value if method is None else method
-    return _same_group(_facts(has, method, source, seen) if own in METHODS else (), own, None)
-
-
-def _facts(has: tuple[bool, ...], method: str | None, source: str | None, seen: str | None) -> Facts:
-    """Return how near each fact is to the attack; its label is left out, so that equal facts are one group."""
-    found = nearness(has, method, source, seen)
-    return tuple((fact, near._replace(label=None)) for fact, near in found.items())
-
-
-@lru_cache(maxsize=50_000)
-def _weakest(one: Group, other: Group) -> Group:
-    """Return the facts that both groups have, each with the weaker method and the greater distance."""
-    held = dict(one.facts)
-    both = tuple((fact, _weaker(held[fact], near)) for fact, near in other.facts if fact in held)
-    method = max(one.method, other.method) if one.method is not None and other.method is not None else None
-    gap = min((gap for gap in (one.gap, other.gap) if gap is not None), default=None)
-    return _same_group(both, method, gap)
-
-
-def _weaker(one: FactMethod, other: FactMethod) -> FactMethod:
-    distances = [near.distance for near in (one, other) if near.distance is not None]
-    return FactMethod(
-        max(one.method, other.method, key=lambda method: method.value),
-        distance=max(distances, default=None),
-        is_by_network=one.is_by_network or other.is_by_network,
-    )
 
 
 def _covered(groups: Mapping[Group, int]) -> Coverage:
