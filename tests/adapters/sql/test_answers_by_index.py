@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, select, text, true
 
+from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.inspection.record_checks import miscounted_logins
 from snapshots.adapters.sql.queries.inspection.sample import draw
@@ -15,6 +16,7 @@ from snapshots.adapters.sql.queries.reports import SqlReports
 from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
 from snapshots.adapters.sql.schema.tables import UNJUDGED, session_summaries
 from snapshots.app.queries.session_queries import Dimension, SessionFilter
+from snapshots.composition.wiring import Container
 from snapshots.domain.session.session import SessionAggregate
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.freshness import FreshnessPolicy
@@ -103,6 +105,26 @@ def test_groups_by_facts_count_their_addresses_without_reading_rows(database: Sq
 
     assert BY_ADDRESS in plan
     assert "USE TEMP B-TREE FOR count(DISTINCT)" not in plan
+
+
+@pytest.mark.usefixtures("database")
+def test_the_report_page_groups_all_sessions_by_address_only_twice(tmp_path: Path) -> None:
+    """For the report and for drift; the countries, networks and types of the page are added up from the report."""
+    container = Container(settings=Settings.of(db=f"sqlite:///{tmp_path}/sessions.db"))
+
+    found = plans(container.database(), lambda: container.overview().overview(top=9))
+
+    container.database().close()
+    assert sum(BY_ADDRESS in plan for plan in found) == 2
+
+
+def test_login_attempts_are_counted_without_reading_rows_of_sessions(database: SqlDatabase) -> None:
+    """Their session is looked up by its key, and its row is read only for its time."""
+    session_queries = SqlSessionQueries(database, FixedClock())
+
+    [plan] = plans(database, lambda: session_queries.groups(SessionFilter(), [Dimension.USER], top=9, with_times=False))
+
+    assert any("session_summaries USING COVERING INDEX sqlite_autoindex_session_summaries_1" in step for step in plan)
 
 
 def test_only_addresses_in_several_networks_are_searched_for_moves(database: SqlDatabase) -> None:

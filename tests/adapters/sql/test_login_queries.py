@@ -1,6 +1,7 @@
 """Sessions are filtered and grouped by every login attempt."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 
@@ -89,6 +90,9 @@ def test_groups_and_filters_equal_a_count_in_python(database: SqlDatabase, queri
 
         assert {group.values: group.sessions for group in groups} == {key: len(own) for key, own in sessions.items()}
         assert {group.values: group.attempts for group in groups} == tried
+        assert queries.groups(SessionFilter(), by, top=99, with_times=False, with_addresses=True) == [
+            replace(group, first_seen=None, last_seen=None) for group in groups
+        ]
         assert queries.count_groups(SessionFilter(), by) == len(groups)
         for key, own in sessions.items():
             only = {part: [value] for part, value in zip(by, key, strict=True)}

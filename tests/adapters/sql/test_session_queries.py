@@ -139,6 +139,16 @@ def counted(lines: Sequence[SessionRow], keys: Sequence[Dimension]) -> Counter[t
     return found
 
 
+def assert_times_can_be_left_out(
+    session_queries: SqlSessionQueries, session_filter: SessionFilter, keys: Sequence[Dimension]
+) -> None:
+    """Without times, groups are counted in the same way."""
+    for with_addresses in (False, True):
+        groups = session_queries.groups(session_filter, keys, top=99, with_addresses=with_addresses)
+        found = session_queries.groups(session_filter, keys, top=99, with_times=False, with_addresses=with_addresses)
+        assert found == [replace(group, first_seen=None, last_seen=None) for group in groups]
+
+
 def test_groups_and_rows_equal_a_count_in_python(database: SqlDatabase) -> None:
     """For any key, time bucket and filter."""
     session_queries = SqlSessionQueries(database, FixedClock())
@@ -167,6 +177,7 @@ def test_groups_and_rows_equal_a_count_in_python(database: SqlDatabase) -> None:
         assert {group.values: group.sessions for group in groups} == expected
         assert [group.sessions for group in groups] == sorted(expected.values(), reverse=True)
         assert session_queries.groups(session_filter, keys, top=1, with_addresses=True) == groups[:1]
+        assert_times_can_be_left_out(session_queries, session_filter, keys)
         for group in groups:
             values = dict(zip(keys, group.values, strict=True))
             only = SessionFilter(since=since, until=until, values={key: [value] for key, value in values.items()})

@@ -9,12 +9,14 @@ from hypothesis import given
 from snapshots.app.queries.inventory_reports import circular_text
 from snapshots.app.queries.reports import (
     CoverageReport,
+    FactCounts,
     KnownSource,
     builds_by_source,
     heaviest_text,
     methods_text,
     nearness_lines,
 )
+from snapshots.app.queries.session_queries import Dimension
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpObservation, label_of
 from snapshots.domain.snapshot.as_of import AsOfReader
@@ -40,6 +42,30 @@ def test_builds_of_a_source_are_one_row() -> None:
         ("dbip@2026-09-01", "2026-09-01", "CC"),
         ("list, 2 builds", "2026-09-01 to 2026-09-02", "own"),
         ("list@2026-09-03", "2026-09-03", "MIT"),
+    ]
+
+
+def test_counts_by_all_facts_are_added_up_for_some() -> None:
+    """The largest group is first; of equal ones the least value, an ASN as a number, and unknown ones last."""
+    counts = FactCounts(
+        sessions={
+            (9, "DE", "asof", "VPN", "address", "asof"): 2,
+            (9, "FR", "inferred", None, None, None): 3,
+            (10, "DE", "inferred", None, None, None): 5,
+            (None, None, None, "VPN", "network", "inferred"): 5,
+        },
+        addresses={},
+    )
+
+    def sizes(*by: Dimension) -> list[tuple[tuple[str | None, ...], int]]:
+        return [(group.values, group.sessions) for group in counts.groups(*by)]
+
+    assert sizes(Dimension.ASN) == [(("9",), 5), (("10",), 5), ((None,), 5)]
+    assert sizes(Dimension.IP_TYPE, Dimension.COUNTRY) == [
+        (("VPN", None), 5),
+        ((None, "DE"), 5),
+        ((None, "FR"), 3),
+        (("VPN", "DE"), 2),
     ]
 
 

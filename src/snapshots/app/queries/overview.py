@@ -207,7 +207,7 @@ class OverviewMaker:
     def _groups(
         self, session_filter: SessionFilter, *by: Dimension | TimeBucket, top: int = MOST_GROUPS
     ) -> Sequence[Group]:
-        return self._session_queries.groups(session_filter, by, top=top)
+        return self._session_queries.groups(session_filter, by, top=top, with_times=False)
 
     def _period(self, report: Report, session_filter: SessionFilter, now: datetime) -> Period | None:
         if session_filter.since is not None:

@@ -138,8 +138,8 @@ class Group:
         asof: Those whose facts were all published by the time of the attack; None if no fact is a dimension or
             known, or with NetworkTime.NOW.
         inferred: Those with a fact that was published only after the attack; None as for *asof*.
-        first_seen: Earliest first event.
-        last_seen: Latest first event.
+        first_seen: Earliest first event; None if not requested.
+        last_seen: Latest first event; None if not requested.
         addresses: Number of addresses; None if not requested.
         before: Sessions in the preceding period of equal length; None if not requested.
     """
@@ -254,6 +254,7 @@ class SessionQueries(Protocol):
         by: Sequence[Dimension | TimeBucket],
         *,
         top: int,
+        with_times: bool = True,
         with_addresses: bool = False,
         with_before: bool = False,
     ) -> Sequence[Group]:
@@ -266,6 +267,7 @@ class SessionQueries(Protocol):
             session_filter: The sessions.
             by: Dimensions, each once, and at most one time bucket. User with password: pairs.
             top: Maximum number of groups, at least 1.
+            with_times: Also return the first and last time; login attempts are counted in half the time without.
             with_addresses: Also count addresses, which takes longer.
             with_before: Also count the sessions of the period of equal length before the filter's, which must have
                 both ends, and order by the size of the change, growth or fall.

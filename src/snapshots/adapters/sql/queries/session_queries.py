@@ -85,6 +85,7 @@ class SqlSessionQueries:
         by: Sequence[Dimension | TimeBucket],
         *,
         top: int,
+        with_times: bool = True,
         with_addresses: bool = False,
         with_before: bool = False,
     ) -> Sequence[Group]:
@@ -93,13 +94,16 @@ class SqlSessionQueries:
         with self._database.reading() as connection:
             asked = self._asked(connection, session_filter)
             counts_alone = asked.is_of_everything and len(by) == 1 and top <= MOST_SOUGHT
-            apart = ALONE.get(by[0]) if counts_alone and not with_addresses and not with_before else None
-            if with_before and session_filter.since is not None:
-                query = asked.grouped(by, with_addresses=with_addresses, before=session_filter.since)
-            elif with_addresses and FACTS.keys() >= {*by}:
-                query = _by_facts(asked, session_filter, [key for key in by if isinstance(key, Dimension)])
+            are_apart = counts_alone and with_times and not with_addresses and not with_before
+            apart = ALONE.get(by[0]) if are_apart else None
+            if with_addresses and not with_before and FACTS.keys() >= {*by}:
+                facts = [key for key in by if isinstance(key, Dimension)]
+                query = _by_facts(asked, session_filter, facts, with_times=with_times)
             else:
-                query = asked.grouped(by, with_addresses=with_addresses, with_times=apart is None)
+                before = session_filter.since if with_before else None
+                query = asked.grouped(
+                    by, with_addresses=with_addresses, with_times=with_times and apart is None, before=before
+                )
             found = connection.execute(query.limit(top)).mappings().all()
             numbers = {row[f"part{by.index(Dimension.ASN)}"] for row in found} if Dimension.ASN in by else set()
             organizations = _organizations(connection, numbers)
@@ -306,7 +310,9 @@ def _organizations(connection: Connection, numbers: Collection[int | None]) -> M
     return {number: name for number, name in found if name}
 
 
-def _by_facts(asked: SessionQuery, session_filter: SessionFilter, by: Sequence[Dimension]) -> Select[Any]:
+def _by_facts(
+    asked: SessionQuery, session_filter: SessionFilter, by: Sequence[Dimension], *, with_times: bool
+) -> Select[Any]:
     """
     Return the ordered query for groups by facts, with the number of their addresses.
 
@@ -317,14 +323,16 @@ def _by_facts(asked: SessionQuery, session_filter: SessionFilter, by: Sequence[D
     if session_filter.splits_by_method(by):
         counts |= {"asof": func.count().filter(ASOF), "inferred": func.count().filter(INFERRED)}
     columns = [column.label(name) for name, column in counts.items()]
-    columns += [func.min(at).label("first_seen"), func.max(at).label("last_seen"), SESSIONS.source_ip.label("address")]
+    columns += [func.min(at).label("first_seen"), func.max(at).label("last_seen")] if with_times else []
+    columns += [SESSIONS.source_ip.label("address")]
     named = [part.label(f"part{n}") for n, part in enumerate(parts)]
     each = select(*named, *columns).select_from(asked.rows).where(*asked.conditions(parts=by))
     own = each.group_by(SESSIONS.source_ip, *parts).subquery("by_address").c
     values = [own[part.name] for part in named]
-    sums = [cast(func.sum(own[name]), BigInteger).label(name) for name in counts]
-    ends = [func.min(own.first_seen).label("first_seen"), func.max(own.last_seen).label("last_seen")]
-    query = select(*values, *sums, *ends, func.count(own.address).label("addresses")).group_by(*values)
+    sums: list[ColumnElement[Any]] = [cast(func.sum(own[name]), BigInteger).label(name) for name in counts]
+    if with_times:
+        sums += [func.min(own.first_seen).label("first_seen"), func.max(own.last_seen).label("last_seen")]
+    query = select(*values, *sums, func.count(own.address).label("addresses")).group_by(*values)
     ties = (asked.in_order(value, key) for value, key in zip(values, by, strict=True))
     return query.order_by(sums[0].desc(), *ties)
 
@@ -337,7 +345,7 @@ def _group(
     passwords: Mapping[str, str],
 ) -> Group:
     values = [row[f"part{n}"] for n in range(len(by))]
-    first, last = times[values[0]] if times else (row["first_seen"], row["last_seen"])
+    first, last = times[values[0]] if times else (row.get("first_seen"), row.get("last_seen"))
     is_known = any(value is not None for key, value in zip(by, values, strict=True) if key in SNAPSHOT_FACTS)
     return Group(
         values=tuple(None if value is None else str(value) for value in values),
