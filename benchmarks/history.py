@@ -25,7 +25,7 @@ from snapshots.domain.address.source_ip import IpAddress, Sighting, SightingKind
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.network_types import NetworkTypes
 from snapshots.domain.facts.observation import label_of
-from snapshots.domain.session.behaviour import Behaviour, Trait
+from snapshots.domain.session.behaviour import Behaviour, Trait, login
 from snapshots.domain.session.logins import credentials_number
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.fact_methods import source_text
@@ -221,7 +221,7 @@ def _behaviours(chance: random.Random) -> list[Behaviour]:
                 [
                     (at, ((Trait.PROTOCOL, chance.choice(("ssh", "ssh", "telnet"))),)),
                     (at, ((Trait.CLIENT_VERSION, f"SSH-2.0-libssh_0.{n % 30}"), (Trait.HASSH, f"{n % 45:032x}"))),
-                    (at, ((Trait.CREDENTIALS, f'["{USERS[min(n // 3, 304) * n % 305]}", "pass{n % 1500}"]'),)),
+                    (at, login(USERS[min(n // 3, 304) * n % 305], f"pass{n % 1500}", succeeded=False)),
                     (at, ((Trait.DURATION, str(chance.randrange(1, 99))),)),
                     *((at, ((Trait.COMMAND, text),)) for text in (commands[: n % 4])),
                 ]
