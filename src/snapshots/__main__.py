@@ -128,9 +128,10 @@ def program() -> NoReturn:
     """
     Run a command in this process, and exit with its exit code.
 
-    The process ends by `os._exit`: otherwise Python would destroy each imported module first, which takes a fifth of a
-    short command; it would end by the signal if one came while a library executed generated source code (such as a
-    dataclass), although the exception was handled; and it would wait for threads whose queries are not needed any more.
+    The process ends by `os._exit`. Otherwise Python would destroy each imported module first, which takes a noticeable
+    part of a short command; it would end by the signal if one came while a library executed generated source code (such
+    as a dataclass), although the exception was handled; and it would wait for threads whose queries are not needed any
+    more. Functions that were registered with atexit are not called, so that profilers and coverage record nothing.
     """
     gc.set_threshold(*GC_THRESHOLDS)  # imports create many objects, too
     open_missing_descriptors()

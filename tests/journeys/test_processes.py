@@ -148,7 +148,7 @@ def main():
     except KeyboardInterrupt:
         print("handled")
         return program.ExitCode.INTERRUPTED
-program._main = lambda _: (main(), False)
+program.main = main
 program.program()
 """
     done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=False)
@@ -157,20 +157,53 @@ program.program()
 
 
 def test_an_interruption_after_the_work_is_too_late() -> None:
-    """A finished command ends with its exit code, whatever Python does at exit."""
+    """A signal while the last output is flushed does not change the exit code."""
     child = """
-import os, signal
+import os, signal, sys
 import snapshots.__main__ as program
 class Last:
-    def __del__(self, kill=os.kill, me=os.getpid(), number=signal.SIGINT):
-        kill(me, number)
-last = Last()
-program._main = lambda _: (0, False)
+    def flush(self):
+        os.kill(os.getpid(), signal.SIGINT)
+sys.stdout = Last()
+program.main = lambda: 0
 program.program()
 """
-    done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=False, timeout=60)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("output", ["full", "closed"])
+@pytest.mark.parametrize(("raised", "code"), [("SnapshotsError('bad')", 1), ("KeyboardInterrupt", 130)])
+def test_output_that_cannot_be_written_after_an_error_is_dropped(output: str, raised: str, code: int) -> None:
+    """The message about the error is the only one."""
+    child = f"""
+import sys
+import snapshots.__main__ as program
+from snapshots.domain.errors import SnapshotsError
+def run(arguments):
+    sys.stdout.write("begun")
+    raise {raised}
+program._run = run
+program.program()
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    read, write = os.pipe()
+    os.close(read)
+    if output == "full":
+        os.close(write)
+        write = os.open("/dev/full", os.O_WRONLY)
+    done = subprocess.run(
+        [sys.executable, "-c", child],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        env=environment,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1)
 
 
 def test_an_interruption_while_the_database_is_closed_prints_one_message() -> None:
@@ -191,7 +224,7 @@ def main():
         engine.dispose()
     except KeyboardInterrupt:
         return program.ExitCode.INTERRUPTED
-program._main = lambda _: (main(), False)
+program.main = main
 program.program()
 """
     done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=False)
@@ -210,7 +243,7 @@ def main():
     warnings.warn("connection was deleted while still open", ResourceWarning)
     warnings.warn("Skipped unsupported reflection of expression-based index", UserWarning)
     return 0
-program._main = lambda _: (main(), False)
+program.main = main
 program.program()
 """
     done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=False)

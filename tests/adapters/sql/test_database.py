@@ -330,6 +330,11 @@ def test_nothing_is_known_to_be_done_by_an_unreadable_behaviour(text: str) -> No
     assert activity_in(text, ()) == Activity()
 
 
+def test_commands_are_listed_next_to_values_of_another_program() -> None:
+    """Queries count them, too."""
+    assert activity_in('{"command": [[1, "id"]], "another": [[1, "x"]]}', ()) == Activity(commands=("id",))
+
+
 def test_a_server_that_refuses_temp_buffers_is_usable(postgresql: str) -> None:
     """A connection from an external pool may have used temporary tables, after which temp_buffers cannot change."""
     database = SqlDatabase(postgresql)

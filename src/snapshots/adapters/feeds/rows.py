@@ -40,7 +40,7 @@ def csv_lines(rows: Iterable[Iterable[Any]], names: Iterable[str]) -> Iterator[s
     yield writer.writerow(names)
     for row in rows:
         yield writer.writerow(
-            [value if (kind := type(value)) in AS_THEY_ARE else CELLS.get(kind, cell)(value) for value in row]
+            [value if (kind := type(value)) in CSV_NATIVE else CELLS.get(kind, cell)(value) for value in row]
         )
 
 
@@ -68,7 +68,7 @@ def _text_cell(text: str) -> str:
     return f"'{text}" if text.lstrip().startswith(FORMULA) else text
 
 
-AS_THEY_ARE = {int, type(None)}
+CSV_NATIVE = frozenset({int, type(None)})
 """Types of values that a CSV writer formats as `cell` does."""
 
 CELLS: Mapping[type, Callable[[Any], str]] = {str: _text_cell, datetime: datetime.isoformat}

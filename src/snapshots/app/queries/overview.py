@@ -228,7 +228,7 @@ class OverviewMaker:
         countries = _by_value(facts.groups(Dimension.ASN, Dimension.COUNTRY), 0)
         return [
             NetworkCount(
-                # A network may have appeared since the report was made.
+                # 0 also for a network that appeared after the addresses were counted.
                 group=replace(group, addresses=facts.addresses[Dimension.ASN].get(group.values[0], 0)),
                 types=types[group.values[0]],
                 countries=[each.values[0] for each in countries[group.values[0]] if each.values[0] is not None],

@@ -173,7 +173,7 @@ class FactCounts:
 
     Attributes:
         sessions: Number of sessions by their values of `COUNTED_FACTS`, the ASN as a number; None if unknown.
-        addresses: Number of addresses by ASN and by country, with the values of `Group`.
+        addresses: Number of addresses by ASN and by country, with texts as in `Group.values`.
     """
 
     sessions: Mapping[tuple[Any, ...], int]
@@ -210,7 +210,7 @@ class Report:
         networks: The networks with most sessions.
         countries: The countries with most sessions.
         types: Sessions by IP type.
-        facts: Sessions and addresses by all facts.
+        facts: Sessions by `COUNTED_FACTS`; addresses by ASN and by country.
         days: Sessions by the UTC day of their first event; the last fourteen days, in order.
         dead_letters: Dead letters by reason.
         sources: Registered sources of facts.

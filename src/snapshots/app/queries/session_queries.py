@@ -267,7 +267,7 @@ class SessionQueries(Protocol):
             session_filter: The sessions.
             by: Dimensions, each once, and at most one time bucket. User with password: pairs.
             top: Maximum number of groups, at least 1.
-            with_times: Also return the first and last time; login attempts are counted in half the time without.
+            with_times: Also return the first and last time; without, login attempts are counted faster.
             with_addresses: Also count addresses, which takes longer.
             with_before: Also count the sessions of the period of equal length before the filter's, which must have
                 both ends, and order by the size of the change, growth or fall.

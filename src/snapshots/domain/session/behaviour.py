@@ -173,9 +173,9 @@ def login(username: str | None, password: str | None, *, succeeded: bool, kept: 
         kept: Text of the password to store besides its hash, without NUL and lone surrogates; None to store only the
             hash.
     """
-    is_often_tried = password is None or len(password) <= LONGEST_REMEMBERED_PASSWORD
-    traits = _often_tried if is_often_tried else _login
-    return traits(username, password, succeeded=succeeded, kept=kept)
+    is_short = password is None or len(password) <= LONGEST_REMEMBERED_PASSWORD
+    read = _often_tried if is_short else _login
+    return read(username, password, succeeded=succeeded, kept=kept)
 
 
 def _login(username: str | None, password: str | None, *, succeeded: bool, kept: str | None) -> Traits:

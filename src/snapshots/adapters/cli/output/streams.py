@@ -130,7 +130,8 @@ def safe_streams() -> Iterator[None]:
         sys.stdout, sys.stderr = before
         for stream in safe:
             if isinstance(stream, SafeStream):
-                with suppress(OSError):  # main has already reported the error
+                try:
                     stream.flush()
-                with suppress(OSError):
-                    stream.detach()
+                except OSError:  # main has already reported the error
+                    discard_output_of(stream)
+                stream.detach()

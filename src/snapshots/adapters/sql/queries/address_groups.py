@@ -1,4 +1,4 @@
-"""Count sessions and addresses by address and facts, in one scan."""
+"""Count sessions and addresses by address and facts."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, sele
 from snapshots.adapters.sql.connection.dialects.expressions import contains_text
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.connection.dialects.timestamps import day_of, stored_timestamp_text, timestamp_in_utc
-from snapshots.adapters.sql.queries.fact_methods import FACTS, METHODS, nearness, seen_for, type_by
+from snapshots.adapters.sql.queries.fact_methods import FACTS, METHODS, method_by_fact, nearness, seen_for, type_by
 from snapshots.adapters.sql.rows.row_decoder import facts_held
 from snapshots.adapters.sql.schema.tables import session_summaries
 from snapshots.app.queries.reports import HEAVIEST, FactCounts, ValueCount
@@ -89,15 +89,16 @@ class FactValues:
 
 class AddressGroups:
     """
-    Counts sessions by address and facts in one scan.
+    Counts sessions by address and facts: one scan, and a query per page of addresses that need their days.
 
     Of sessions of one address with the same builds, the first and the last are the farthest from these, so that only
     the ends of their times are read. If both are equally near to the builds, so are those between. The other addresses
-    are held in memory, and their sessions are counted by a second query per page.
+    are held in memory, and their sessions are counted by a second query per page. Sessions whose time is unknown count
+    like those of their address whose time is known.
 
     Attributes:
         sessions: Sessions by group.
-        facts: Sessions by their facts and how these are known.
+        facts: Sessions by `COUNTED_FACTS`, and addresses by ASN and by country.
         by_source: Sealed sessions by the days of their builds.
         addresses: Addresses by the group of the facts that all their sessions have.
         asns: Numbers by ASN.
@@ -205,18 +206,11 @@ class VerdictCount:
 
     def stated(self, group: Group) -> tuple[Any, ...]:
         """Return the values of `COUNTED_FACTS` of the sessions in a group; None if unknown."""
-        near = dict(group.facts)
-        methods = [near[fact].method.value if fact in near else group.method for fact in FACTS]
-        (_, country_method, type_method), (asn, country, ip_type) = methods, self.values
-        _, has_country, has_type = self.has
-        return (
-            asn,
-            country,
-            country_method if has_country else None,
-            ip_type if has_type else None,
-            type_by(self.source) if has_type else None,
-            type_method if has_type else None,
-        )
+        asn, country, ip_type = self.values
+        _, country_method, type_method = method_by_fact(dict(group.facts), self.has, group.method)
+        *_, has_type = self.has
+        known_type = (ip_type, type_by(self.source), type_method) if has_type else (None, None, None)
+        return (asn, country, country_method, *known_type)
 
     def group_at(self, seen: str | None) -> Group:
         """Return the group of the sessions that were seen at a time."""

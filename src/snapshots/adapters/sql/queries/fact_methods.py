@@ -1,6 +1,6 @@
 """The method of each fact of a session: by the rule of `domain.snapshot.fact_methods`, and as conditions in SQL."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -40,6 +40,21 @@ def nearness(
     known = [fact for fact, is_known in zip(FACTS, has, strict=True) if is_known]
     own = Method(method) if method in METHODS else Method.ADOPTED
     return methods_by_fact(known, own, source or "", (seen or "").replace(" ", "T"))
+
+
+def method_by_fact(near: Mapping[str, FactMethod], has: Sequence[bool], method: str | None) -> Sequence[str | None]:
+    """
+    Return the method of each of FACTS; None for an unknown fact.
+
+    Args:
+        near: How near the facts are to the attack; other facts have the method of the session.
+        has: Whether the session has each of FACTS.
+        method: The method of the session.
+    """
+    return [
+        (near[fact].method.value if fact in near else method) if is_known else None
+        for fact, is_known in zip(FACTS, has, strict=True)
+    ]
 
 
 def type_by(source: str | None) -> str:

@@ -12,8 +12,7 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.address_moves import moves_of
 from snapshots.adapters.sql.queries.current_answers import CurrentAnswers
 from snapshots.adapters.sql.queries.cursor import SessionCursor
-from snapshots.adapters.sql.queries.fact_methods import FACTS as FACT_COLUMNS
-from snapshots.adapters.sql.queries.fact_methods import METHODS, nearness, seen_for, type_by
+from snapshots.adapters.sql.queries.fact_methods import METHODS, method_by_fact, nearness, seen_for, type_by
 from snapshots.adapters.sql.queries.filters.conditions import begins_with
 from snapshots.adapters.sql.queries.filters.logins import hidden_passwords, password_texts
 from snapshots.adapters.sql.queries.query_builder import (
@@ -254,12 +253,8 @@ def _line(
 @lru_cache(maxsize=50_000)
 def _methods(has: tuple[bool, ...], method: str, source: str | None, seen: str | None) -> tuple[str | None, ...]:
     """Return the method of each fact of a session, and whether its type is that of the address or of its network."""
-    near = nearness(has, method, source, seen)
-    by_fact = [
-        (near[fact].method.value if fact in near and method in METHODS else method) if is_known else None
-        for fact, is_known in zip(FACT_COLUMNS, has, strict=True)
-    ]
-    return (*by_fact, type_by(source) if has[-1] else None)
+    near = nearness(has, method, source, seen) if method in METHODS else {}
+    return (*method_by_fact(near, has, method), type_by(source) if has[-1] else None)
 
 
 def _distinct(

@@ -30,8 +30,8 @@ from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 _BEHAVIOUR = msgspec.json.Decoder(dict[str, list[tuple[int, str]]])
 """Decoder of what `session_encoder.behaviour_values` wrote: microseconds and texts by trait."""
 
-_NOT_OURS = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
-"""Errors of decoding other text: it is read as no behavior, so that a load can continue."""
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+"""Errors of decoding text that another program wrote: it is read as no behavior, so that a load can continue."""
 
 
 def behaviour_in(text: str | None) -> Behaviour:
@@ -44,16 +44,20 @@ def behaviour_in(text: str | None) -> Behaviour:
             {TRAITS[word]: tuple([(time_of(at), shown) for at, shown in pairs]) for word, pairs in found.items()}
         )
         _ = behaviour.password, behaviour.duration_ms  # raises for values that cannot be decoded
-    except _NOT_OURS:
+    except _UNREADABLE:
         return Behaviour()
     return behaviour
 
 
 def activity_in(text: str | None, logins: Iterable[StoredLogin]) -> Activity:
-    """Return what was done in a session, by the column `behaviour`, whose times are not needed, and its logins."""
+    """
+    Return what was done in a session, by the column `behaviour` and its login attempts.
+
+    Times, single values and unknown traits are not checked, so that text which `behaviour_in` refuses may be listed.
+    """
     try:
         found = _BEHAVIOUR.decode(text) if text else {}
-    except _NOT_OURS:
+    except _UNREADABLE:
         found = {}
     return Activity.of(lambda trait: tuple([shown for _, shown in found.get(trait.word, ())]), logins)
 

@@ -146,13 +146,13 @@ class SqlSessionStore:
         if all(session.snapshot is None for session in sessions):
             self._connection.execute(upsert)
             return
-        # Only these can be sealed by the run before: the transaction looked them up, and holds their locks.
+        # Only stored sessions can be sealed by this run already: the others are new, and no other process writes as it.
         before = self._sealed_by(run, [each.session_id for each in sessions if not isinstance(each, NewSession)])
         by_run = count_returned_rows(self._connection, upsert.returning(session_summaries.c.snapshot_run))
         count_seals(self._connection, run, by_run[run,] - before)
 
     def _sealed_by(self, run: str, names: Collection[str]) -> int:
-        """Count the sessions that a run sealed among some."""
+        """Count how many of these sessions a run sealed."""
         if not names:
             return 0
         held = session_summaries.c
