@@ -16,7 +16,7 @@ from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.output.streams import (
     OutputFailed,
     discard_output_of,
-    open_missing_descriptors,
+    prepare_descriptors,
     safe_streams,
 )
 from snapshots.adapters.cli.stop_signals import Terminated, terminable
@@ -134,7 +134,7 @@ def program() -> NoReturn:
     more. Functions that were registered with atexit are not called, so that profilers and coverage record nothing.
     """
     gc.set_threshold(*GC_THRESHOLDS)  # imports create many objects, too
-    open_missing_descriptors()
+    prepare_descriptors()
     sys.unraisablehook = _repeat_interrupt
     for library in ("sqlalchemy.pool", "psycopg"):  # they also raise what they log
         logging.getLogger(library).setLevel(logging.CRITICAL)

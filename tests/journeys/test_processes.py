@@ -206,6 +206,29 @@ program.program()
     assert (done.returncode, done.stderr.count("\n")) == (code, 1)
 
 
+def test_a_slow_reader_gets_all_output_of_a_stream_that_does_not_block() -> None:
+    """Some programs share such a pipe; Python would drop what does not fit into it, without an error."""
+    text = "x" * 1_000_000
+    child = f"""
+import snapshots.__main__ as program
+def main():
+    print("x" * {len(text)})
+    return 0
+program.main = main
+program.program()
+"""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with subprocess.Popen([sys.executable, "-c", child], stdout=write, stderr=subprocess.PIPE, text=True) as process:
+        os.close(write)
+        assert process.stderr is not None
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1)  # it waits for the reader
+        with os.fdopen(read) as pipe:
+            assert pipe.read() == f"{text}\n"
+        assert (process.stderr.read(), process.wait(timeout=60)) == ("", 0)
+
+
 def test_an_interruption_while_the_database_is_closed_prints_one_message() -> None:
     """SQLAlchemy logs it with a traceback, and raises it as well."""
     child = """

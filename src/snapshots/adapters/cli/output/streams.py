@@ -10,16 +10,17 @@ from typing import IO, cast
 from snapshots.app.safe_text import escaped_lines, without_passwords
 
 
-def open_missing_descriptors() -> None:
+def prepare_descriptors() -> None:
     """
-    Open /dev/null in place of standard streams that were closed before the program began.
+    Make the standard streams blocking, and open /dev/null in place of those that were closed before the program began.
 
-    Otherwise the next file that is opened, such as the database, would get the descriptor of a standard stream, and
-    messages would be written into it. Call it before any file is opened.
+    Python drops output that a non-blocking stream cannot take at once, without an error. The next file that is opened,
+    such as the database, would get the descriptor of a closed stream, and messages would be written into it. Call it
+    before any file is opened.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         with suppress(OSError):
-            os.fstat(number)
+            os.set_blocking(number, True)
             continue
         os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor, which is this one
         os.set_inheritable(number, True)  # noqa: FBT003 - signature of os
