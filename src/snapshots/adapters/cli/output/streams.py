@@ -14,13 +14,15 @@ def prepare_descriptors() -> None:
     """
     Make the standard streams blocking, and open /dev/null in place of those that were closed before the program began.
 
-    Python drops output that a non-blocking stream cannot take at once, without an error. The next file that is opened,
+    Python drops what a non-blocking stream cannot take at once, without an error. The next file that is opened,
     such as the database, would get the descriptor of a closed stream, and messages would be written into it. Call it
     before any file is opened.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         with suppress(OSError):
-            os.set_blocking(number, True)
+            os.fstat(number)
+            with suppress(OSError):
+                os.set_blocking(number, True)
             continue
         os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor, which is this one
         os.set_inheritable(number, True)  # noqa: FBT003 - signature of os

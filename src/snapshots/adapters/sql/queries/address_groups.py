@@ -2,49 +2,32 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import reduce
 from heapq import nlargest
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
-from snapshots.adapters.sql.connection.dialects.expressions import contains_text
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
-from snapshots.adapters.sql.connection.dialects.timestamps import day_of, stored_timestamp_text, timestamp_in_utc
-from snapshots.adapters.sql.queries.fact_methods import FACTS, METHODS, method_by_fact, nearness, seen_for, type_by
+from snapshots.adapters.sql.connection.dialects.timestamps import stored_timestamp_text
+from snapshots.adapters.sql.queries.fact_groups import Group, group_of, weakest
+from snapshots.adapters.sql.queries.fact_methods import FACTS, day_or_time, method_by_fact, seen_for, type_by
 from snapshots.adapters.sql.rows.row_decoder import facts_held
 from snapshots.adapters.sql.schema.tables import session_summaries
 from snapshots.app.queries.reports import HEAVIEST, FactCounts, ValueCount
 from snapshots.app.queries.session_queries import Dimension
 from snapshots.domain.facts.observation import without_times
-from snapshots.domain.snapshot.fact_methods import DAY_LENGTH, FactMethod
+from snapshots.domain.snapshot.fact_methods import DAY_LENGTH
 from snapshots.domain.snapshot.snapshot import Method
 
 SESSIONS = session_summaries.c
 PAGE = 10_000
 """Rows fetched, or addresses queried, at a time."""
 
-Facts = tuple[tuple[str, FactMethod], ...]
-"""How near each known fact is to the attack, by its name."""
-
 VERDICT = [SESSIONS[name] for name in (*FACTS.values(), "snapshot_method", "snapshot_source", "snapshot_gap")]
 """The facts, the method, the builds and the gap of a session."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Group:
-    """Facts of sessions, their method, and their gap; see `_same_group` for groups with equal values."""
-
-    facts: Facts
-    method: str | None
-    gap: str | None
-
-
-_same_group = lru_cache(maxsize=None)(Group)
-"""Return always the same group for the same values, so that groups are compared and counted by identity."""
 
 
 class FactValues:
@@ -160,9 +143,9 @@ class AddressGroups:
         if len(found) == 1:
             [(verdict, ends, count)] = found
             verdict.only_addresses += 1
-            self.addresses[ends[0] if len(ends) == 1 else reduce(_weakest, ends)] += 1
+            self.addresses[ends[0] if len(ends) == 1 else reduce(weakest, ends)] += 1
             return count
-        self.addresses[reduce(_weakest, {group for _, ends, _ in found for group in ends})] += 1
+        self.addresses[reduce(weakest, {group for _, ends, _ in found for group in ends})] += 1
         several = zip(*[verdict.values for verdict, _, _ in found], strict=True)
         for each, values in zip(self._values, several, strict=True):
             each.add_addresses({*values})
@@ -247,44 +230,3 @@ def _by_day(connection: Connection, which: ColumnElement[bool]) -> Select[Any]:
     """Return the query for sessions by facts and by day of sighting."""
     each = select(*VERDICT, day_or_time(connection).label("seen")).where(which).subquery()
     return select(*each.c, func.count()).group_by(*each.c)
-
-
-def day_or_time(connection: Connection) -> ColumnElement[Any]:
-    """Return the day of a sighting, or its time if a build is of that day: only then does the time matter."""
-    day = day_of(connection, SESSIONS.source_ip_seen_at)
-    is_of_day = contains_text(connection, func.coalesce(SESSIONS.snapshot_source, ""), day)
-    return case((is_of_day, timestamp_in_utc(connection, SESSIONS.source_ip_seen_at)), else_=day)
-
-
-@lru_cache(maxsize=50_000)
-def group_of(has: tuple[bool, ...], method: str | None, gap: str | None, source: str | None, seen: str | None) -> Group:
-    """Return the group of sessions with some facts, given what `nearness` needs, and their gap."""
-    if not any(has):
-        return _same_group((), None, gap)
-    own = Method.ADOPTED.value if method is None else method
-    return _same_group(_facts(has, method, source, seen) if own in METHODS else (), own, None)
-
-
-def _facts(has: tuple[bool, ...], method: str | None, source: str | None, seen: str | None) -> Facts:
-    """Return how near each fact is to the attack; its label is left out, so that equal facts are one group."""
-    found = nearness(has, method, source, seen)
-    return tuple((fact, near._replace(label=None)) for fact, near in found.items())
-
-
-@lru_cache(maxsize=50_000)
-def _weakest(one: Group, other: Group) -> Group:
-    """Return the facts that both groups have, each with the weaker method and the greater distance."""
-    held = dict(one.facts)
-    both = tuple((fact, _weaker(held[fact], near)) for fact, near in other.facts if fact in held)
-    method = max(one.method, other.method) if one.method is not None and other.method is not None else None
-    gap = min((gap for gap in (one.gap, other.gap) if gap is not None), default=None)
-    return _same_group(both, method, gap)
-
-
-def _weaker(one: FactMethod, other: FactMethod) -> FactMethod:
-    distances = [near.distance for near in (one, other) if near.distance is not None]
-    return FactMethod(
-        max(one.method, other.method, key=lambda method: method.value),
-        distance=max(distances, default=None),
-        is_by_network=one.is_by_network or other.is_by_network,
-    )

@@ -9,8 +9,9 @@ from sqlalchemy import ColumnElement, Connection, case, func, select, true
 
 from snapshots.adapters.sql.connection.dialects.planner import in_stored_order
 from snapshots.adapters.sql.connection.dialects.timestamps import seconds_between
-from snapshots.adapters.sql.queries.address_groups import AddressGroups, Group, day_or_time, group_of
-from snapshots.adapters.sql.queries.fact_methods import FACTS, METHODS
+from snapshots.adapters.sql.queries.address_groups import AddressGroups
+from snapshots.adapters.sql.queries.fact_groups import Group, group_of
+from snapshots.adapters.sql.queries.fact_methods import FACTS, METHODS, day_or_time
 from snapshots.adapters.sql.schema.tables import is_sealed, session_summaries, states
 from snapshots.app.queries.reports import CoverageReport, LagSpread
 from snapshots.domain.address.plausibility import PlausibleTimes

@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Integer, and_, case, func, literal, not_, null, or_
 
-from snapshots.adapters.sql.connection.dialects.expressions import is_later_build
+from snapshots.adapters.sql.connection.dialects.expressions import contains_text, is_later_build
+from snapshots.adapters.sql.connection.dialects.timestamps import day_of, timestamp_in_utc
 from snapshots.adapters.sql.schema.tables import session_summaries, states
 from snapshots.domain.facts.network_types import NETWORK_TYPES
 from snapshots.domain.snapshot.fact_methods import DAY_LENGTH, FactMethod, methods_by_fact
@@ -67,6 +68,13 @@ def seen_for(source: str | None, seen: str | None) -> str | None:
     if seen is None or source is None or seen[:DAY_LENGTH] in source:
         return seen
     return seen[:DAY_LENGTH]
+
+
+def day_or_time(connection: Connection) -> ColumnElement[Any]:
+    """Return, in SQL, the day of each session's sighting, or its time if a build is of that day: see `seen_for`."""
+    day = day_of(connection, SESSIONS.source_ip_seen_at)
+    is_of_day = contains_text(connection, SOURCE, day)
+    return case((is_of_day, timestamp_in_utc(connection, SESSIONS.source_ip_seen_at)), else_=day)
 
 
 def method_of(connection: Connection, fact: str) -> ColumnElement[Any]:
